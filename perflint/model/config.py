@@ -1,0 +1,79 @@
+"""What a run is asked to do, as plain data. Reading files is `project.settings`'s job."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from perflint.model.diagnostics import Severity
+
+Version = tuple[int, int]
+
+# The newest Python whose facts the rules know; an open range ends here.
+LATEST: Version = (3, 14)
+
+
+class Target(NamedTuple):
+    """The Python versions the code must run on, both ends included."""
+
+    low: Version = (3, 10)
+    high: Version = LATEST
+
+    def __str__(self) -> str:
+        low, high = (".".join(map(str, version)) for version in self)
+        return low if low == high else f"{low}-{high}"
+
+
+class ConfigError(Exception):
+    """Wrong usage, in one line that names the option and the mend."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every option, at its default."""
+
+    select: tuple[str, ...] = ("default",)
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    exclude: tuple[str, ...] = ()
+    target: Target = Target()
+    min_severity: Severity = Severity.INFO
+    fail_level: Severity = Severity.WARNING
+    portable: bool = False  # the code must be fast on PyPy and free-threaded builds too
+    strict_types: bool = True  # report only receivers whose type is proved
+    costly_objects: tuple[str, ...] = ()  # qualified names that PRF221 adds to its table
+
+
+def parse_target(text: str) -> Target:
+    """`3.11` is that version alone; `>=3.10` or `>=3.10,<3.13` is a range.
+
+    Raise ConfigError for anything else, such as a range that holds no version.
+    """
+    if match := re.fullmatch(r"\s*(?:py)?(\d)\.?(\d+)\s*", text):
+        version = int(match[1]), int(match[2])
+        return Target(version, version)
+    low, high = _bounds(text)
+    if low > high:
+        raise ConfigError(f"target-version {text!r} holds no Python version; write 3.11 or >=3.10")
+    return Target(low, high)
+
+
+def _bounds(specifier: str) -> tuple[Version, Version]:
+    low, high = (3, 0), LATEST
+    for clause in filter(None, (part.strip() for part in specifier.split(","))):
+        match = re.fullmatch(r"(>=|<=|<|>|==|~=|!=)\s*(\d+)(?:\.(\d+|\*))?(?:\.[\d*]+)*\w*", clause)
+        if not match:
+            raise ConfigError(f"target-version {specifier!r} is not a version; write 3.11 or >=3.10")
+        operator, version = match[1], (int(match[2]), 0 if match[3] in (None, "*") else int(match[3]))
+        patch = clause.count(".") > 1
+        if operator in (">=", "~=", ">"):
+            low = max(low, version)
+        elif operator == "==":
+            low, high = version, version
+        elif operator == "<=" or (operator == "<" and patch):
+            high = min(high, version)
+        elif operator == "<":
+            high = min(high, (version[0], version[1] - 1)) if version[1] else min(high, (version[0] - 1, 99))
+    return low, high
