@@ -1,0 +1,1 @@
+"""What is known about a piece of code, and the engine that asks the rules."""

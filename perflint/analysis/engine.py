@@ -1,0 +1,130 @@
+"""Checks one file. Pure: no disk, no clock, no output, nothing global written.
+
+The command line, flake8, worker processes and tests all call `inspect` or `check`.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import libcst as cst
+
+from perflint.analysis import registry, suppress
+from perflint.analysis.facts import Facts, Region
+from perflint.analysis.rule import Check, Context, Rule
+from perflint.analysis.tree import Tree, TreeError, parse, walk
+from perflint.model.config import Config
+from perflint.model.diagnostics import Finding, Severity, Span
+from perflint.model.source import Source
+
+
+class Checked(NamedTuple):
+    """What was found in one file, sorted by place and code."""
+
+    active: tuple[Finding, ...]
+    suppressed: tuple[Finding, ...] = ()
+
+
+def check(source: Source, config: Config, *, gates: bool = True) -> tuple[Finding, ...]:
+    """The findings of one file that no comment suppresses."""
+    return inspect(source, config, gates=gates).active
+
+
+def inspect(
+    source: Source, config: Config, *, tree: ast.Module | None = None, noqa: bool = True, gates: bool = True
+) -> Checked:
+    """Check one file.
+
+    `tree` saves a parse where the caller has one; `noqa=False` leaves `# noqa` to the caller, as
+    flake8 wants; `gates=False` shows every rule the whole module (slow; the result is the same).
+    """
+    try:
+        tree = tree if tree is not None else _parse(source)
+    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+        return Checked((unreadable(source, error),))
+    facts = Facts(source, tree)
+    found = set(_findings(source, facts, config, gates))
+    wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
+    codes = {rule.code for rule in registry.select(config)}
+    result = suppress.apply(source, tree, wanted, codes.__contains__, noqa=noqa)
+    unused = result.unused if registry.reports(config, "PRF002") and config.min_severity <= Severity.INFO else ()
+    return Checked(tuple(sorted((*result.active, *unused), key=_place)), result.suppressed)
+
+
+def own(code: str, message: str, at: Span = Span(0, 0)) -> Finding:
+    """One of perflint's own findings about a file that it could not check."""
+    return Finding(code, registry.OWN[code], Severity.ERROR, at, message)
+
+
+def unreadable(source: Source, error: BaseException) -> Finding:
+    """PRF000 for a file that does not parse, at the line that the parser names."""
+    at = Span(0, 0)
+    if isinstance(error, SyntaxError) and error.lineno and error.lineno <= len(source.line_starts):
+        start = source.line_starts[error.lineno - 1]
+        line = source.line_text(error.lineno)
+        column = len(line[: max((error.offset or 1) - 1, 0)].encode())
+        at = Span(start + column, start + column)
+    reason = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
+    return own("PRF000", f"the file does not parse: {reason}", at)
+
+
+def _parse(source: Source) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes and the like are not our subject
+        return ast.parse(source.text)
+
+
+def _place(finding: Finding) -> tuple[int, int, str, str]:
+    return *finding.span, finding.code, finding.message
+
+
+def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
+    rules = registry.select(config)
+    plans = _plans(source, facts, rules) if gates else [(facts.module, rules)]
+    try:
+        trees = [(parse(source, region), alive) for region, alive in plans]
+    except TreeError:  # a function that cannot be read alone
+        try:
+            trees = [(parse(source, facts.module), rules)]
+        except TreeError as error:
+            yield own("PRF000", f"the file does not parse: {error}")
+            return
+    for tree, alive in trees:
+        yield from _visit(Context(source, facts, tree, config), alive)
+
+
+def _plans(source: Source, facts: Facts, rules: tuple[Rule, ...]) -> list[tuple[Region, tuple[Rule, ...]]]:
+    """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
+    where a gate admits code outside of them."""
+    hopeful = [rule for rule in rules if rule.gate.admits_file(source) and rule.gate.admits_imports(facts)]
+    plans = []
+    for region in (facts.module, *facts.regions):
+        alive = tuple(rule for rule in hopeful if rule.gate.admits_region(source, region))
+        if alive:
+            plans.append((region, alive))
+    if plans and plans[0][0] is facts.module:
+        every = {rule.code: rule for _, alive in plans for rule in alive}
+        return [(facts.module, tuple(every.values()))]
+    return plans
+
+
+def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:
+    """Walk the tree once and call the checks of each node's type."""
+    table: dict[type[cst.CSTNode], list[tuple[Rule, Check]]] = {}
+    for rule in rules:
+        for kind, checks in rule.checks.items():
+            table.setdefault(kind, []).extend((rule, item) for item in checks)
+    for node in walk(context.tree.root):
+        for rule, run in table.get(type(node), ()):
+            try:
+                yield from list(run(node, context))
+            except Exception as error:  # one broken rule must not end the run
+                yield own("PRF001", f"{rule.code} crashed: {type(error).__name__}: {error}", _start(context, node))
+
+
+def _start(context: Context, node: cst.CSTNode) -> Span:
+    start = context.tree.span(node).start
+    return Span(start, start)

@@ -1,0 +1,363 @@
+"""What one `ast.parse` and one walk over the statements tell about a file.
+
+The walk looks into expressions only where a statement stands in a loop, so it is several
+times cheaper than visiting every node. Its facts decide which regions are worth a LibCST tree.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import cached_property
+from typing import NamedTuple
+
+from perflint.model.diagnostics import Span
+from perflint.model.source import Source
+
+
+class Mark(Enum):
+    """A statement inside a loop that gives its target a value made from the old one."""
+
+    ADD = auto()  # t += e, where e is not a number
+    OR = auto()  # t |= e
+    REBIND_ADD = auto()  # t = t + e, t = e + t
+    REBIND_OR = auto()  # t = t | e
+    REBIND_TEXT = auto()  # t = f"{t}..", "%s.." % t, "..".format(t), "".join([t, ..])
+    REBIND_DISPLAY = auto()  # t = [*t, e], (*t, e), {*t, e}, {**t, k: v}
+    REBIND_CALL = auto()  # t = f(.. t ..)
+    REBIND_SLICE = auto()  # t = t[1:]
+
+
+class Gate(NamedTuple):
+    """What a region must hold before a rule looks at it, cheapest test first.
+
+    A gate must never hide a finding: the rule tester runs every fixture with gates off and
+    demands the same findings.
+    """
+
+    text: tuple[bytes, ...] = ()  # any of these; empty asks for nothing
+    loop: bool = False  # a needle counts only inside a `for` or `while` statement
+    marks: frozenset[Mark] = frozenset()  # any of these; empty asks for nothing
+    imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
+
+    def admits_file(self, source: Source) -> bool:
+        """Whether the bytes alone leave hope."""
+        data = source.data
+        return not self.text or any(needle in data for needle in self.text)
+
+    def admits_imports(self, facts: Facts) -> bool:
+        return not self.imports or not facts.packages.isdisjoint(self.imports)
+
+    def admits_region(self, source: Source, region: Region) -> bool:
+        if self.marks and self.marks.isdisjoint(region.marks):
+            return False
+        spans = region.loops if self.loop else region.parts
+        if not self.text:
+            return bool(spans)
+        return any(source.data.find(needle, *span) >= 0 for span in spans for needle in self.text)
+
+
+@dataclass
+class Region:
+    """An outermost function, or (with `function` false) the module's code outside of functions."""
+
+    span: Span
+    function: bool
+    marks: set[Mark] = field(default_factory=set)
+    loops: list[Span] = field(default_factory=list)  # the outermost `for` and `while` statements
+    parts: list[Span] = field(default_factory=list)  # what of the span is its own: no other region's
+
+
+class Facts:
+    """What is known of a whole file; names are those bound at module level."""
+
+    def __init__(self, source: Source, tree: ast.Module) -> None:
+        self.source = source
+        self.tree = tree
+        self.packages: set[str] = set()  # top-level packages imported anywhere
+        self.imports: dict[str, set[str]] = {}  # local name -> qualified names it is imported as
+        self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
+        self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+        self.star_import = False
+        self.global_names: set[str] = set()  # named by a `global` statement anywhere
+        self.module = Region(Span(0, len(source.data)), function=False)
+        self.regions: list[Region] = []
+        _Walk(self).run()
+        self.module.parts = self._outside()
+
+    def _outside(self) -> list[Span]:
+        """The text between the functions."""
+        edges = [0, *(edge for region in self.regions for edge in region.span), len(self.source.data)]
+        return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+    @cached_property
+    def shadows(self) -> set[str]:
+        """Module-level names that hide a builtin of the same name."""
+        return self.bindings.keys() | self.imports.keys() | self.global_names
+
+    def imported(self, name: str) -> str | None:
+        """The qualified name that the module-level `name` stands for, if it is that import alone."""
+        qualified = self.imports.get(name, ())
+        if len(qualified) == 1 and name not in self.bindings and name not in self.global_names:
+            return next(iter(qualified))
+        return None
+
+    def constant(self, name: str) -> ast.expr | None:
+        """The value of a module-level name that is bound exactly once, by an assignment."""
+        bound = self.bindings.get(name, [])
+        if len(bound) == 1 and name not in self.imports and name not in self.global_names:
+            match bound[0]:
+                case ast.Assign(targets=[ast.Name()], value=value):
+                    return value
+                case ast.AnnAssign(target=ast.Name(), value=ast.expr() as value):
+                    return value
+        return None
+
+
+class _Place(NamedTuple):
+    region: Region
+    looping: bool  # inside a loop of this region
+    top: bool  # names bound here are the module's
+
+
+class _Walk:
+    """One pass over all statements, without recursion: `elif` chains nest by thousands."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.source = facts.source
+        self.stack: list[tuple[ast.AST, _Place]] = []
+
+    def run(self) -> None:
+        top = _Place(self.facts.module, False, True)
+        self.push(self.facts.tree.body, top)
+        while self.stack:
+            node, place = self.stack.pop()
+            if place.looping and isinstance(node, _GROWTH):
+                place.region.marks.update(_growth(node))
+            handler = _HANDLERS.get(type(node))
+            if handler is not None:
+                handler(self, node, place)
+            elif place.top:
+                self.bind_walrus(node)
+        if b":=" in self.source.data:
+            self.mark_walrus()
+
+    def push(self, nodes: list[ast.stmt], place: _Place) -> None:
+        self.stack.extend((node, place) for node in reversed(nodes))
+
+    def blocks(self, node: ast.AST, place: _Place) -> None:
+        """Every statement list of a compound statement."""
+        for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+            for child in reversed(getattr(node, name, ())):
+                if isinstance(child, ast.stmt):
+                    self.stack.append((child, place))
+                else:
+                    if place.top and isinstance(child, ast.ExceptHandler) and child.name:
+                        self.bind(child.name, child)
+                    self.stack.append((child, place))
+
+    def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, place: _Place) -> None:
+        if place.top:
+            self.bind(node.name, node)
+            if node.name in self.facts.functions or not isinstance(node, ast.FunctionDef):
+                self.facts.functions.pop(node.name, None)
+            else:
+                self.facts.functions[node.name] = node
+        region, looping = place.region, place.looping
+        if not region.function and not looping:
+            span = self.lines(node)
+            region, looping = Region(span, function=True, parts=[span]), False
+            self.facts.regions.append(region)
+        self.push(node.body, _Place(region, looping, False))
+
+    def class_(self, node: ast.ClassDef, place: _Place) -> None:
+        if place.top:
+            self.bind(node.name, node)
+        self.push(node.body, place._replace(top=False))
+
+    def loop(self, node: ast.For | ast.AsyncFor | ast.While, place: _Place) -> None:
+        if not place.looping:
+            place.region.loops.append(self.lines(node))
+        if place.top and not isinstance(node, ast.While):
+            self.bind_target(node.target, node)
+        self.push(node.orelse, place)
+        self.push(node.body, place._replace(looping=True))
+
+    def with_(self, node: ast.With | ast.AsyncWith, place: _Place) -> None:
+        if place.top:
+            for item in node.items:
+                if item.optional_vars is not None:
+                    self.bind_target(item.optional_vars, node)
+        self.push(node.body, place)
+
+    def match_(self, node: ast.Match, place: _Place) -> None:
+        for case in node.cases:
+            if place.top:
+                for part in ast.walk(case.pattern):
+                    name = getattr(part, "name", None) or getattr(part, "rest", None)
+                    if isinstance(name, str):
+                        self.bind(name, node)
+            self.push(case.body, place)
+
+    def import_(self, node: ast.Import, place: _Place) -> None:
+        for alias in node.names:
+            root = alias.name.partition(".")[0]
+            self.facts.packages.add(root)
+            if place.top:
+                local, qualified = (alias.asname, alias.name) if alias.asname else (root, root)
+                self.facts.imports.setdefault(local, set()).add(qualified)
+
+    def import_from(self, node: ast.ImportFrom, place: _Place) -> None:
+        module = "." * node.level + (node.module or "")
+        if not node.level:
+            self.facts.packages.add(module.partition(".")[0])
+        for alias in node.names:
+            if alias.name == "*":
+                self.facts.star_import = True
+            elif place.top:
+                qualified = f"{module}.{alias.name}"
+                self.facts.imports.setdefault(alias.asname or alias.name, set()).add(qualified)
+
+    def assign(self, node: ast.Assign, place: _Place) -> None:
+        if place.top:
+            for target in node.targets:
+                self.bind_target(target, node)
+            self.bind_walrus(node)
+
+    def assign_one(self, node: ast.AnnAssign | ast.AugAssign, place: _Place) -> None:
+        if place.top:
+            self.bind_target(node.target, node)
+
+    def delete(self, node: ast.Delete, place: _Place) -> None:
+        if place.top:
+            for target in node.targets:
+                self.bind_target(target, node)
+
+    def global_(self, node: ast.Global, place: _Place) -> None:
+        self.facts.global_names.update(node.names)
+
+    def bind(self, name: str, node: ast.AST) -> None:
+        self.facts.bindings.setdefault(name, []).append(node)
+
+    def bind_target(self, target: ast.expr, node: ast.AST) -> None:
+        if isinstance(target, ast.Name):
+            self.bind(target.id, node)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            for element in target.elts:
+                self.bind_target(element, node)
+        elif isinstance(target, ast.Starred):
+            self.bind_target(target.value, node)
+
+    def bind_walrus(self, node: ast.AST) -> None:
+        if b":=" in self.source.data:
+            for part in ast.walk(node):
+                if isinstance(part, ast.NamedExpr):
+                    self.bind(part.target.id, part)
+
+    def mark_walrus(self) -> None:
+        """`(t := t + e)` hides in any expression; be generous where the text has one in a loop."""
+        for region in (self.facts.module, *self.facts.regions):
+            if any(self.source.data.find(b":=", *span) >= 0 for span in region.loops):
+                region.marks.update((Mark.REBIND_ADD, Mark.REBIND_TEXT, Mark.REBIND_CALL))
+
+    def lines(self, node: ast.stmt) -> Span:
+        """The whole lines of a statement, its decorators included."""
+        starts = self.source.line_starts
+        decorators = getattr(node, "decorator_list", None)
+        first = min((item.lineno for item in decorators or ()), default=node.lineno)
+        last = node.end_lineno or node.lineno
+        end = starts[last] if last < len(starts) else len(self.source.data)
+        return Span(starts[min(first, node.lineno) - 1], end)
+
+
+_HANDLERS = {
+    ast.FunctionDef: _Walk.function,
+    ast.AsyncFunctionDef: _Walk.function,
+    ast.ClassDef: _Walk.class_,
+    ast.For: _Walk.loop,
+    ast.AsyncFor: _Walk.loop,
+    ast.While: _Walk.loop,
+    ast.With: _Walk.with_,
+    ast.AsyncWith: _Walk.with_,
+    ast.If: _Walk.blocks,
+    ast.Try: _Walk.blocks,
+    ast.ExceptHandler: _Walk.blocks,
+    ast.Match: _Walk.match_,
+    ast.Import: _Walk.import_,
+    ast.ImportFrom: _Walk.import_from,
+    ast.Assign: _Walk.assign,
+    ast.AnnAssign: _Walk.assign_one,
+    ast.AugAssign: _Walk.assign_one,
+    ast.Delete: _Walk.delete,
+    ast.Global: _Walk.global_,
+}
+if hasattr(ast, "TryStar"):
+    _HANDLERS[ast.TryStar] = _Walk.blocks
+
+_GROWTH = (ast.AugAssign, ast.Assign, ast.AnnAssign)
+
+
+def _growth(node: ast.AugAssign | ast.Assign | ast.AnnAssign) -> set[Mark]:
+    """The marks of one statement in a loop."""
+    if isinstance(node, ast.AugAssign):
+        if isinstance(node.op, ast.Add) and not _number(node.value):
+            return {Mark.ADD}
+        return {Mark.OR} if isinstance(node.op, ast.BitOr) else set()
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    marks = set()
+    for target in targets:
+        for part, value in _pairs(target, node.value):
+            mark = _rebinding(part, value)
+            if mark is not None:
+                marks.add(mark)
+    return marks
+
+
+def _pairs(target: ast.expr, value: ast.expr | None) -> list[tuple[ast.expr, ast.expr]]:
+    if value is None:
+        return []
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return list(zip(target.elts, value.elts, strict=False))
+    return [(target, value)]
+
+
+def _rebinding(target: ast.expr, value: ast.expr) -> Mark | None:
+    mark = _SHAPES.get(type(value))
+    if isinstance(value, ast.BinOp):
+        mark = _OPERATORS.get(type(value.op))
+    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        if value.func.attr in ("format", "join"):
+            mark = Mark.REBIND_TEXT
+    elif isinstance(value, ast.Subscript) and not isinstance(value.slice, ast.Slice | ast.Tuple):
+        return Mark.REBIND_CALL if _mentions(value, _root(target)) else None  # np.r_[a, x] has a Tuple
+    return mark if mark is not None and _mentions(value, _root(target)) else None
+
+
+_SHAPES = {
+    ast.JoinedStr: Mark.REBIND_TEXT,
+    ast.List: Mark.REBIND_DISPLAY,
+    ast.Tuple: Mark.REBIND_DISPLAY,
+    ast.Set: Mark.REBIND_DISPLAY,
+    ast.Dict: Mark.REBIND_DISPLAY,
+    ast.Call: Mark.REBIND_CALL,
+    ast.Subscript: Mark.REBIND_SLICE,
+}
+_OPERATORS = {ast.Add: Mark.REBIND_ADD, ast.BitOr: Mark.REBIND_OR, ast.Mod: Mark.REBIND_TEXT}
+
+
+def _root(target: ast.expr) -> str | None:
+    while isinstance(target, (ast.Attribute, ast.Subscript, ast.Starred)):
+        target = target.value
+    return target.id if isinstance(target, ast.Name) else None
+
+
+def _mentions(value: ast.expr, name: str | None) -> bool:
+    return name is not None and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(value))
+
+
+def _number(value: ast.expr) -> bool:
+    if isinstance(value, ast.UnaryOp):
+        value = value.operand
+    return isinstance(value, ast.Constant) and isinstance(value.value, (int, float, complex))

@@ -1,0 +1,315 @@
+"""Loops and lifetimes: what runs again, what grows, what is read when.
+
+The guards that keep the rules quiet where nothing is wrong live here, because every family needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from perflint.analysis.match import GROWING, contains, dotted, growths, names_in, root
+from perflint.analysis.names import Binding, Names, Scope
+from perflint.analysis.tree import Comprehension, Function, Loop, Tree, walk, walk_scope
+
+SMALL = 16  # a loop over at most so many items known in advance is not worth a finding
+
+LoopNode = cst.For | cst.While
+
+
+class Flow:
+    """Questions about one region, remembered where the answer is dear."""
+
+    def __init__(self, tree: Tree, names: Names) -> None:
+        self.tree = tree
+        self.names = names
+        self._resets: dict[LoopNode, set[str]] = {}
+
+    # Loops
+
+    def loop(self, node: cst.CSTNode) -> LoopNode | None:
+        """The innermost `for` or `while` that runs `node` again and again, within its own function."""
+        below = node
+        for above in self.tree.ancestors(node):
+            if isinstance(above, (*Function, cst.ClassDef)):
+                return None
+            if isinstance(above, Loop):
+                repeated = above.body is below or (isinstance(above, cst.While) and above.test is below)
+                if repeated:
+                    return above
+            below = above
+        return None
+
+    def loops(self, node: cst.CSTNode) -> Iterator[LoopNode]:
+        """All loops that repeat `node`, innermost first."""
+        here = self.loop(node)
+        while here is not None:
+            yield here
+            here = self.loop(here)
+
+    def repeated(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The innermost loop or comprehension that evaluates `node` again and again."""
+        below = node
+        for above in self.tree.ancestors(node):
+            if isinstance(above, (*Function, cst.ClassDef)):
+                return None
+            if isinstance(above, Loop):
+                if above.body is below or (isinstance(above, cst.While) and above.test is below):
+                    return above
+            elif isinstance(above, Comprehension) and not self._first_iterable(above, node):
+                return above
+            below = above
+        return None
+
+    def _first_iterable(self, comprehension: cst.CSTNode, node: cst.CSTNode) -> bool:
+        first = comprehension.for_in.iter  # type: ignore[attr-defined]
+        return node is first or any(above is first for above in self.tree.ancestors(node))
+
+    def inside(self, node: cst.CSTNode, outer: cst.CSTNode) -> bool:
+        return node is outer or any(above is outer for above in self.tree.ancestors(node))
+
+    def bounded(self, loop: cst.CSTNode) -> bool:
+        """Whether the loop runs over at most SMALL items that are known from the text."""
+        iterable = loop.iter if isinstance(loop, cst.For) else None
+        if isinstance(loop, Comprehension):
+            iterable = loop.for_in.iter  # type: ignore[attr-defined]
+        return iterable is not None and self._size(iterable) <= SMALL
+
+    def _size(self, node: cst.BaseExpression) -> float:
+        match node:
+            case cst.List(elements=items) | cst.Tuple(elements=items) | cst.Set(elements=items):
+                starred = any(isinstance(item, cst.StarredElement) for item in items)
+                return float("inf") if starred else len(items)
+            case cst.Dict(elements=items):
+                plain = all(isinstance(item, cst.DictElement) for item in items)
+                return len(items) if plain else float("inf")
+            case cst.Call(func=cst.Name() as function, args=args) if args:
+                builtin = self.names.builtin(function)
+                if builtin == "range":
+                    return self._range([arg.value for arg in args])
+                if builtin in ("enumerate", "reversed", "sorted", "list", "tuple", "iter"):
+                    return self._size(args[0].value)
+                if builtin == "zip":
+                    return min(self._size(arg.value) for arg in args)
+        return float("inf")
+
+    @staticmethod
+    def _range(args: list[cst.BaseExpression]) -> float:
+        bounds = [int(arg.value.replace("_", ""), 0) for arg in args if isinstance(arg, cst.Integer)]
+        if len(bounds) != len(args) or not 1 <= len(bounds) <= 3:
+            return float("inf")
+        return len(range(*bounds)) if len(bounds) < 3 or bounds[2] else float("inf")
+
+    def runs_once(self, node: cst.CSTNode, loop: LoopNode) -> bool:
+        """Whether no path leads from `node` to another turn of its innermost `loop`."""
+        below = node
+        for above in self.tree.ancestors(node):
+            if isinstance(above, (cst.IndentedBlock, cst.SimpleStatementSuite, cst.SimpleStatementLine)):
+                rest = list(above.body)
+                index = next((i for i, item in enumerate(rest) if item is below), None)
+                if index is not None and _leaves(rest[index:]):
+                    return True
+            if above is loop:
+                return False
+            below = above
+        return False
+
+    # Growth
+
+    def accumulates(self, target: cst.BaseExpression, loop: LoopNode) -> bool:
+        """Whether what `target` names lives through the turns of `loop`: nothing there starts it anew.
+
+        A value that is reset in each turn, or that belongs to the loop variable, does not grow.
+        """
+        place = dotted(target)
+        if place is None:
+            return False
+        resets = self.resets(loop)
+        return place not in resets and resets.isdisjoint(_parts(target))
+
+    def resets(self, loop: LoopNode) -> set[str]:
+        """The places that the loop binds to a value not made from the old one."""
+        if loop not in self._resets:
+            self._resets[loop] = found = set()
+            if isinstance(loop, cst.For):
+                found.update(bound_names(loop.target))
+            for node in walk_scope(loop.body):
+                found.update(_reset_by(node))
+        return self._resets[loop]
+
+    # Uses
+
+    def bindings_in(self, name: str, scope: Scope, outer: cst.CSTNode) -> list[Binding]:
+        return [item for item in scope.bindings.get(name, ()) if self.inside(item.node, outer)]
+
+    def reads(self, name: str, scope: Scope) -> list[cst.Name]:
+        """Reads of the scope's `name` in it and in its comprehensions, in source order, growths included."""
+        nodes = list(scope.reads.get(name, ()))
+        for child in scope.within():
+            if child.kind == "comprehension" and child.owner(name) is scope:
+                nodes.extend(child.reads.get(name, ()))
+        return sorted(nodes, key=lambda node: self.tree.span(node).start)
+
+    def foreign_reads(self, name: str, scope: Scope) -> list[cst.Name]:
+        """Reads of `name` that are not the old value in one of its own growths."""
+        return [node for node in self.reads(name, scope) if not self._grows(node)]
+
+    def _grows(self, node: cst.Name) -> bool:
+        for above in self.tree.ancestors(node):
+            if isinstance(above, GROWING):
+                mine = [item for item in growths(above) if dotted(item.target) == node.value]
+                return bool(mine) and not any(node.value in names_in(part) for item in mine for part in item.operands)
+            if isinstance(above, cst.BaseStatement):
+                return False
+        return False
+
+    def captured(self, name: str, scope: Scope) -> list[Scope]:
+        """Nested functions, lambdas, classes and generators that use the scope's `name`.
+
+        List, set and dict comprehensions run at once and do not count; `captures` of the scope has them.
+        """
+        inner = scope.captures(name)
+        return [
+            item for item in inner if item.kind != "comprehension" or isinstance(item.node, cst.GeneratorExp)
+        ]
+
+    def private(self, name: str, scope: Scope) -> bool:
+        """Whether only the code of this function can see the name change: a plain local, not captured."""
+        return (
+            scope.kind == "function"
+            and name not in scope.declared
+            and not self.captured(name, scope)
+            and not self.introspected(scope)
+        )
+
+    def introspected(self, scope: Scope) -> bool:
+        """Whether `locals()`, `vars()`, `eval` or `exec` may look at the scope's names."""
+        return any(word in scope.reads for word in ("locals", "vars", "eval", "exec"))
+
+    def fresh(self, name: str, scope: Scope, init: cst.CSTNode, loop: LoopNode) -> bool:
+        """Whether nobody looks at `name` from its init to the end of the loop, except its own growths."""
+        if not self.private(name, scope):
+            return False
+        start, end = self.tree.span(init).end, self.tree.span(loop).end
+        return not any(start <= self.tree.span(node).start < end for node in self.foreign_reads(name, scope))
+
+    def reads_after(self, name: str, scope: Scope, node: cst.CSTNode) -> list[cst.Name]:
+        """Reads that come after `node` in the text, or before it in a loop that runs both again."""
+        end = self.tree.span(node).end
+        around = self.loop(node)
+        found = []
+        for read in self.reads(name, scope):
+            start = self.tree.span(read).start
+            again = around is not None and self.inside(read, around) and not self.inside(read, node)
+            if start >= end or again:
+                found.append(read)
+        return found
+
+    def loop_variable_free(self, loop: cst.For, scope: Scope) -> bool:
+        """Whether nothing outside the loop can see its variables: they could move into a comprehension."""
+        for name in bound_names(loop.target):
+            if scope.kind not in ("function", "module") or name in scope.declared:
+                return False
+            if scope.kind == "module" and isinstance(self.tree.root, cst.Module):
+                return False  # a module's names are everybody's
+            others = [item for item in scope.bindings.get(name, ()) if not self.inside(item.node, loop)]
+            if others and any(not self.inside(read, loop) for read in self.reads(name, scope)):
+                return False
+            if self.captured(name, scope) or self.introspected(scope):
+                return False
+            if any(not self.inside(read, loop) for read in self.reads(name, scope)):
+                return False
+        return not contains(loop.target, cst.Attribute, cst.Subscript)
+
+    def one_line(self, node: cst.CSTNode) -> bool:
+        """Whether the statement shares its line: `a; b`, or the body of `for x in y: a`."""
+        for above in (node, *self.tree.ancestors(node)):
+            if isinstance(above, cst.SimpleStatementSuite):
+                return True
+            if isinstance(above, cst.SimpleStatementLine):
+                return len(above.body) > 1
+            if isinstance(above, cst.BaseCompoundStatement):
+                return False
+        return False
+
+    def guarded(self, node: cst.CSTNode) -> bool:
+        """Whether a `try` or `with` of the same function holds the node: partial results may be seen."""
+        for above in self.tree.ancestors(node):
+            if isinstance(above, (cst.Try, cst.TryStar, cst.With)):
+                return True
+            if isinstance(above, Function):
+                return False
+        return False
+
+
+def before(tree: Tree, node: cst.BaseStatement) -> cst.BaseStatement | None:
+    """The statement directly before `node` in its block."""
+    block = tree.parent(node)
+    body = list(getattr(block, "body", ()))
+    index = next((i for i, item in enumerate(body) if item is node), 0)
+    return body[index - 1] if index else None
+
+
+def _leaves(statements: list[cst.CSTNode]) -> bool:
+    """Whether running these statements always leaves the loop (or function) they stand in."""
+    for item in statements:
+        match item:
+            case cst.Break() | cst.Return() | cst.Raise():
+                return True
+            case cst.SimpleStatementLine(body=smalls):
+                if _leaves(list(smalls)):
+                    return True
+            case cst.If(body=body, orelse=cst.Else(body=other)):
+                if _leaves(list(body.body)) and _leaves(list(other.body)):
+                    return True
+        if any(isinstance(part, cst.Continue) for part in walk(item)):
+            return False
+    return False
+
+
+def bound_names(target: cst.CSTNode) -> set[str]:
+    """The places that an assignment or loop target binds."""
+    match target:
+        case cst.Name(value=name):
+            return {name}
+        case cst.Tuple(elements=elements) | cst.List(elements=elements):
+            return set().union(*(bound_names(item.value) for item in elements))
+        case cst.StarredElement(value=value):
+            return bound_names(value)
+        case cst.Attribute() | cst.Subscript():
+            place = dotted(target)
+            return {place} if place else set()
+    return set()
+
+
+def _reset_by(node: cst.CSTNode) -> set[str]:
+    """The places that one node binds afresh."""
+    match node:
+        case cst.Assign() | cst.AnnAssign(value=cst.BaseExpression()) | cst.NamedExpr():
+            targets = [item.target for item in node.targets] if isinstance(node, cst.Assign) else [node.target]
+            grown = {dotted(item.target) for item in growths(node)}
+            bound = set().union(*(bound_names(target) for target in targets))
+            return bound - grown
+        case cst.For(target=target) | cst.Del(target=target):
+            return bound_names(target)
+        case cst.WithItem(asname=cst.AsName(name=name)):
+            return bound_names(name)
+        case cst.ExceptHandler(name=cst.AsName(name=name)):
+            return bound_names(name)
+    return set()
+
+
+def _parts(target: cst.BaseExpression) -> set[str]:
+    """What a dotted place depends on: `a.b[k]` on `a`, `a.b` and `k`."""
+    found: set[str] = set()
+    node = target
+    while isinstance(node, (cst.Attribute, cst.Subscript)):
+        if isinstance(node, cst.Subscript):
+            found |= names_in(*node.slice)
+        node = node.value
+        place = dotted(node)
+        if place:
+            found.add(place)
+    name = root(target)
+    return found | ({name} if name else set())

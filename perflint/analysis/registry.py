@@ -1,0 +1,116 @@
+"""Finds the rules, refuses broken ones, and selects those a configuration asks for."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import perflint.rules
+from perflint.analysis.rule import Rule
+from perflint.model.config import Config
+
+# perflint's own codes: no rule carries them, but they can be ignored like any other.
+OWN = {
+    "PRF000": "unreadable-file",
+    "PRF001": "rule-crashed",
+    "PRF002": "unused-suppression",
+}
+
+
+class RegistryError(Exception):
+    """A rule that cannot be used; the message names its module and the mend."""
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, ours and those of installed rule packages, sorted by code."""
+    packages = ["perflint.rules", *(point.value for point in entry_points(group="perflint.rules"))]
+    found = [rule for package in packages for rule in _rules_of(package)]
+    codes: dict[str, Rule] = {}
+    for rule in found:
+        if rule.code in codes or rule.code in OWN:
+            raise RegistryError(f"rule {rule.name}: the code {rule.code} is taken; choose another")
+        codes[rule.code] = rule
+    return tuple(sorted(found, key=lambda rule: rule.code))
+
+
+def _rules_of(package: str) -> Iterable[Rule]:
+    module = importlib.import_module(package)
+    for info in pkgutil.walk_packages(module.__path__, f"{package}."):
+        rule = getattr(importlib.import_module(info.name), "rule", None)
+        if isinstance(rule, Rule):
+            validate(rule, info.name)
+            yield rule
+
+
+def validate(rule: Rule, module: str) -> None:
+    """Raise RegistryError where the rule breaks a law that every rule keeps."""
+    stem = module.rpartition(".")[2].replace("_", "-")
+    laws = {
+        "its code must be three capital letters and three digits": re.fullmatch(r"[A-Z]{3}\d{3}", rule.code),
+        f"its name must be that of its file, {stem!r}": rule.name == stem,
+        "it needs a summary": rule.summary,
+        "its docstring needs a Bad: and a Good: example": "\nBad:\n" in rule.doc and "\nGood:\n" in rule.doc,
+        "its gate is empty": any(rule.gate),
+        "it has no check; decorate one with @rule.visits(...)": rule.checks,
+    }
+    for law, kept in laws.items():
+        if not kept:
+            raise RegistryError(f"rule {rule.code} in {module}: {law}")
+
+
+def find(code_or_name: str) -> Rule | None:
+    """The rule with this code (in any case) or name."""
+    wanted = code_or_name.upper(), code_or_name.lower()
+    return next((rule for rule in rules() if rule.code == wanted[0] or rule.name == wanted[1]), None)
+
+
+@cache
+def selectors() -> frozenset[str]:
+    """Every word that `select` and `ignore` take."""
+    words = {"ALL", "default", *OWN, *OWN.values()}
+    for rule in rules():
+        words.update((rule.code, rule.name, rule.category, rule.group))
+    prefixes = {word[:length] for word in words if re.fullmatch(r"[A-Z]{3}\d{3}", word) for length in (3, 4, 5)}
+    return frozenset(words | prefixes) - {""}
+
+
+def matches(code: str, name: str, selector: str) -> bool:
+    """Whether `selector` is this code, a prefix of it, or this name."""
+    return name == selector or (len(selector) >= 3 and selector.isupper() and code.startswith(selector))
+
+
+@cache
+def select(config: Config) -> tuple[Rule, ...]:
+    """The rules that the configuration turns on. Naming a rule or its group beats its being off by default."""
+
+    def wanted(rule: Rule) -> bool:
+        chosen = any(_selects(word, rule) for word in (*config.select, *config.extend_select))
+        return chosen and not any(_selects(word, rule) for word in config.ignore)
+
+    return tuple(rule for rule in rules() if wanted(rule))
+
+
+def _selects(selector: str, rule: Rule) -> bool:
+    if selector == "ALL":
+        return True
+    if selector in ("default", rule.category) or (len(selector) < 6 and rule.code.startswith(selector)):
+        return not rule.group
+    return selector == rule.group or matches(rule.code, rule.name, selector)
+
+
+@cache
+def reports(config: Config, code: str) -> bool:
+    """Whether the configuration wants perflint's own code: always, unless ignored."""
+    return not any(word == "ALL" or matches(code, OWN[code], word) for word in config.ignore)
+
+
+def home(rule: Rule) -> Path:
+    """The file that the rule is written in."""
+    module = f"{rule.category}.{rule.name.replace('-', '_')}".replace(".", "/")
+    return Path(perflint.rules.__path__[0]) / f"{module}.py"

@@ -1,0 +1,74 @@
+"""Text edits that several rules make. Offsets are the file's; line ends are `\\n` and translated when applied."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from perflint.analysis.tree import Tree
+from perflint.model.diagnostics import Edit, Span
+
+# Expressions that bind looser than an operand or an iterable may.
+_LOOSE = (cst.Lambda, cst.IfExp, cst.NamedExpr, cst.Yield, cst.StarredElement)
+_LOOSER_THAN_SUM = (*_LOOSE, cst.BooleanOperation, cst.Comparison)
+
+
+def operand(tree: Tree, node: cst.BaseExpression) -> str:
+    """The node's text as the operand of `+`, or where only an `or_test` may stand; in parentheses if need be."""
+    return _enclosed(tree, node, _LOOSER_THAN_SUM)
+
+
+def element(tree: Tree, node: cst.BaseExpression) -> str:
+    """The node's text as the element of a display or comprehension, or as the sole argument of a call."""
+    return _enclosed(tree, node, (cst.NamedExpr, cst.Yield))
+
+
+def iterable(tree: Tree, node: cst.BaseExpression) -> str:
+    """The node's text after the `in` of a comprehension."""
+    return _enclosed(tree, node, _LOOSE)
+
+
+def _enclosed(tree: Tree, node: cst.BaseExpression, loose: tuple[type[cst.CSTNode], ...]) -> str:
+    text = tree.code(node)
+    if getattr(node, "lpar", ()):
+        return text
+    bare_tuple = isinstance(node, cst.Tuple)
+    broken = "\n" in text and not _self_contained(node)
+    return f"({text})" if bare_tuple or broken or isinstance(node, loose) else text
+
+
+def _self_contained(node: cst.BaseExpression) -> bool:
+    """Whether line breaks in the node stand inside brackets or quotes of its own."""
+    return isinstance(node, (cst.Call, cst.List, cst.Set, cst.Dict, cst.SimpleString, cst.Subscript, cst.BaseComp))
+
+
+def replace(tree: Tree, node: cst.CSTNode, text: str) -> Edit:
+    """Put `text` where `node` stands, its own parentheses included."""
+    return Edit(tree.span(node), text)
+
+
+def statement_lines(tree: Tree, node: cst.BaseStatement) -> Span:
+    """The whole lines of a statement, from its indentation to its line end (a trailing comment included)."""
+    span = tree.span(node)
+    source = tree.source
+    first, last = source.line_of(span.start), source.line_of(max(span.end - 1, span.start))
+    starts = source.line_starts
+    return Span(starts[first - 1], starts[last] if last < len(starts) else len(source.data))
+
+
+def indentation(tree: Tree, node: cst.BaseStatement) -> str:
+    """The white space in front of a statement."""
+    lines, span = statement_lines(tree, node), tree.span(node)
+    return tree.source.slice(lines.start, span.start)
+
+
+def insert_after(tree: Tree, node: cst.BaseStatement, statement: str) -> Edit:
+    """A new statement on a line of its own after `node`, indented as `node` is."""
+    lines = statement_lines(tree, node)
+    text = indentation(tree, node) + statement
+    ends_line = tree.source.data[lines.start : lines.end].endswith((b"\n", b"\r"))
+    return Edit(Span(lines.end, lines.end), f"{text}\n" if ends_line else f"\n{text}")
+
+
+def remove(tree: Tree, node: cst.BaseStatement) -> Edit:
+    """Take a statement's whole lines out. The caller has made sure that no comment is lost."""
+    return Edit(statement_lines(tree, node), "")

@@ -1,0 +1,106 @@
+"""What a rule is: a frozen value with functions. It holds no state; what belongs to a file is in Context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+import libcst as cst
+
+from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.flow import Flow
+from perflint.analysis.kinds import Kinds
+from perflint.analysis.names import Names, Scope
+from perflint.analysis.payoff import payoff
+from perflint.analysis.tree import Tree
+from perflint.model.config import Config
+from perflint.model.diagnostics import Finding, Fix, Severity, Span
+from perflint.model.source import Source
+
+Check = Callable[[Any, "Context"], Iterator[Finding]]
+C = TypeVar("C", bound=Check)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How a rule's gain is measured: `perflint bench CODE` times `call` before and after.
+
+    `setup` is Python source that makes the inputs for a size `n`; `before` and `after` default
+    to the docstring's Bad and Good. `needs` names packages that must be installed.
+    """
+
+    setup: str
+    call: str
+    sizes: tuple[int, ...] = (100, 1_000, 10_000)
+    before: str | None = None
+    after: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One antipattern. `doc` is its documentation, with a Bad and a Good example."""
+
+    code: str
+    name: str
+    summary: str
+    category: str
+    severity: Severity
+    since: str
+    fix: Literal["never", "sometimes", "always"]
+    gate: Gate
+    doc: str
+    benchmark: Benchmark
+    group: str = ""  # a rule with a group is off until the group or the rule is selected
+    checks: dict[type[cst.CSTNode], list[Check]] = field(default_factory=dict, compare=False, repr=False)
+
+    def visits(self, *kinds: type[cst.CSTNode]) -> Callable[[C], C]:
+        """Call the decorated function with each node of these kinds and the context."""
+
+        def register(check: C) -> C:
+            for kind in kinds:
+                self.checks.setdefault(kind, []).append(check)
+            return check
+
+        return register
+
+    def finding(
+        self,
+        context: Context,
+        at: cst.CSTNode | Span,
+        message: str,
+        fix: Fix | None = None,
+        severity: Severity | None = None,
+    ) -> Finding:
+        """A finding of this rule at a node or a span."""
+        span = at if isinstance(at, Span) else context.tree.span(at)
+        gain = payoff(self.code, context.config.target)
+        return Finding(self.code, self.name, severity or self.severity, span, message, gain, fix)
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """All that a check may ask about the region it looks at."""
+
+    source: Source
+    facts: Facts
+    tree: Tree
+    config: Config
+
+    @cached_property
+    def names(self) -> Names:
+        return Names(self.tree, self.facts)
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        return Kinds(self.names)
+
+    @cached_property
+    def flow(self) -> Flow:
+        return Flow(self.tree, self.names)
+
+    def scope(self, node: cst.CSTNode) -> Scope:
+        """The scope in which `node` is evaluated."""
+        return self.names.scope(node)

@@ -1,0 +1,160 @@
+"""A LibCST tree of one region, with the metadata that is wanted and no more.
+
+Spans, parents and comments are computed when first asked for, once per region: LibCST's own
+position and parent providers cost more than the parse. Walking skips whitespace nodes, which
+are most of a tree. Only this module knows `libcst.metadata`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache, cached_property
+
+import libcst as cst
+from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
+
+from perflint.analysis.facts import Region
+from perflint.model.diagnostics import Span
+from perflint.model.source import Source
+
+Function = (cst.FunctionDef, cst.Lambda)
+Loop = (cst.For, cst.While)
+Comprehension = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
+ScopeNode = (cst.FunctionDef, cst.Lambda, cst.ClassDef, *Comprehension)
+
+_PREFIX = "if 1:\n"  # makes an indented function a module
+
+_QUIET = {
+    *("lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "leading_lines", "lines_after_decorators"),
+    *("header", "footer", "trailing_whitespace", "comma", "semicolon", "equal", "colon", "dot", "newline"),
+    *("operator", "asynchronous", "star", "indent", "encoding", "default_indent", "default_newline"),
+    *("has_trailing_newline", "first_colon", "second_colon", "whitespace", "relative", "separator"),
+}
+
+
+class TreeError(Exception):
+    """LibCST cannot read the region."""
+
+
+class Tree:
+    """The statements of one region and what is known of its nodes."""
+
+    def __init__(self, source: Source, module: cst.Module, root: cst.CSTNode, shift: int) -> None:
+        self.source = source
+        self.module = module
+        self.root = root  # the module, or the function of the region
+        self._shift = shift
+
+    def span(self, node: cst.CSTNode) -> Span:
+        """Where `node` stands in the file, its own parentheses included."""
+        left, right = getattr(node, "lpar", ()), getattr(node, "rpar", ())
+        first = self._spans[left[0]] if left else self._spans[node]
+        last = self._spans[right[-1]] if right else self._spans[node]
+        return Span(self._shift + first.start, self._shift + last.start + last.length)
+
+    def code(self, node: cst.CSTNode) -> str:
+        """The node's text as it stands in the file, its own parentheses included."""
+        return self.source.slice(*self.span(node))
+
+    def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The node that holds `node`; None for the root."""
+        return self._parents.get(node)
+
+    def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """The parents of `node`, innermost first, up to and with the root."""
+        above = self._parents.get(node)
+        while above is not None:
+            yield above
+            above = self._parents.get(above)
+
+    def statement(self, node: cst.CSTNode) -> cst.BaseStatement:
+        """The innermost statement line or compound statement that holds `node`, or is it."""
+        while not isinstance(node, cst.BaseStatement):
+            node = self._parents[node]
+        return node
+
+    def comments(self, span: Span) -> bool:
+        """Whether a comment stands inside `span`."""
+        if b"#" not in self.source.data[span.start : span.end]:
+            return False
+        at = bisect_left(self._comments, span.start)
+        return at < len(self._comments) and self._comments[at] < span.end
+
+    @cached_property
+    def _spans(self) -> dict[cst.CSTNode, object]:
+        # The native parser never shares a node, so the wrapper's deep copy buys nothing.
+        wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
+        return dict(wrapper.resolve(ByteSpanPositionProvider))
+
+    @cached_property
+    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
+        return {child: node for node in walk(self.root) for child in children(node)}
+
+    @cached_property
+    def _comments(self) -> list[int]:
+        return sorted(
+            self._shift + span.start for node, span in self._spans.items() if isinstance(node, cst.Comment)
+        )
+
+
+def parse(source: Source, region: Region) -> Tree:
+    """The tree of a region; raise TreeError where LibCST cannot read it."""
+    text = source.slice(*region.span)
+    if not region.function:
+        module = _parse_module(text)
+        return Tree(source, module, module, region.span.start)
+    if text[:1] not in " \t\f":
+        module = _parse_module(text)
+        return Tree(source, module, module.body[0], region.span.start)
+    module = _parse_module(_PREFIX + text)
+    match module.body:
+        case [cst.If(body=cst.IndentedBlock([function]), orelse=None)]:
+            return Tree(source, module, function, region.span.start - len(_PREFIX))
+    raise TreeError("the region is not one function")
+
+
+def _parse_module(text: str) -> cst.Module:
+    try:
+        return cst.parse_module(text)
+    except (cst.ParserSyntaxError, RecursionError) as error:
+        raise TreeError(str(error) or "nested too deeply") from None
+
+
+def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """`node` and all below it in source order, whitespace left out."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(children(node)))
+
+
+def walk_scope(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Like `walk`, but stops at nested functions, lambdas and classes (it yields them, not their parts)."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        yield here
+        if here is node or not isinstance(here, (cst.FunctionDef, cst.Lambda, cst.ClassDef)):
+            stack.extend(reversed(children(here)))
+
+
+def children(node: cst.CSTNode) -> list[cst.CSTNode]:
+    """The nodes directly below `node`, in source order, whitespace and punctuation left out."""
+    found: list[cst.CSTNode] = []
+    for name in _fields(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found.extend(item for item in value if isinstance(item, cst.CSTNode))
+    return found
+
+
+@cache
+def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    return tuple(
+        item.name for item in fields(kind) if item.name not in _QUIET and not item.name.startswith("whitespace")
+    )

@@ -1,0 +1,1 @@
+"""PRF2xx: containers that are copied, shifted or rebuilt more often than needed."""
