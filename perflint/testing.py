@@ -16,8 +16,9 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from perflint.analysis import engine
 from perflint.analysis.rule import Rule
@@ -71,13 +72,14 @@ def read_fixture(path: Path, rule: Rule) -> Fixture:
 
 
 def _config(text: str, rule: Rule) -> Config:
-    config = Config(select=(rule.code,))
+    options: dict[str, Any] = {"select": (rule.code,)}
     for key, value in _CONFIG.findall(text):
         word = ast.literal_eval({"true": "True", "false": "False"}.get(value, value))
-        word = parse_target(word) if key == "target-version" else tuple(word) if isinstance(word, list) else word
-        field = {"target-version": "target"}.get(key, key.replace("-", "_"))
-        config = replace(config, **{field: word})
-    return config
+        if key == "target-version":
+            options["target"] = parse_target(word)
+        else:
+            options[key.replace("-", "_")] = tuple(word) if isinstance(word, list) else word
+    return Config(**options)
 
 
 def check_fixture(rule: Rule, path: Path, update_golden: bool = False) -> None:

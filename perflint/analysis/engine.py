@@ -21,6 +21,9 @@ from perflint.model.diagnostics import Finding, Severity, Span
 from perflint.model.source import Source
 
 
+NOWHERE = Span(0, 0)
+
+
 class Checked(NamedTuple):
     """What was found in one file, sorted by place and code."""
 
@@ -54,9 +57,9 @@ def inspect(
     return Checked(tuple(sorted((*result.active, *unused), key=_place)), result.suppressed)
 
 
-def own(code: str, message: str, at: Span = Span(0, 0)) -> Finding:
+def own(code: str, message: str, at: Span = NOWHERE, level: Severity = Severity.ERROR) -> Finding:
     """One of perflint's own findings about a file that it could not check."""
-    return Finding(code, registry.OWN[code], Severity.ERROR, at, message)
+    return Finding(code, registry.OWN[code], level, at, message)
 
 
 def unreadable(source: Source, error: BaseException) -> Finding:
@@ -83,7 +86,7 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
 
 def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
     rules = registry.select(config)
-    plans = _plans(source, facts, rules) if gates else [(facts.module, rules)]
+    plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
     try:
         trees = [(parse(source, region), alive) for region, alive in plans]
     except TreeError:  # a function that cannot be read alone
@@ -96,13 +99,16 @@ def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iter
         yield from _visit(Context(source, facts, tree, config), alive)
 
 
-def _plans(source: Source, facts: Facts, rules: tuple[Rule, ...]) -> list[tuple[Region, tuple[Rule, ...]]]:
+def _plans(
+    source: Source, facts: Facts, config: Config, rules: tuple[Rule, ...]
+) -> list[tuple[Region, tuple[Rule, ...]]]:
     """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
     where a gate admits code outside of them."""
-    hopeful = [rule for rule in rules if rule.gate.admits_file(source) and rule.gate.admits_imports(facts)]
+    gates = [(rule, rule.gate.under(config)) for rule in rules]
+    hopeful = [(rule, gate) for rule, gate in gates if gate.admits_file(source) and gate.admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
-        alive = tuple(rule for rule in hopeful if rule.gate.admits_region(source, region))
+        alive = tuple(rule for rule, gate in hopeful if gate.admits_region(facts, region))
         if alive:
             plans.append((region, alive))
     if plans and plans[0][0] is facts.module:
@@ -121,8 +127,12 @@ def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:
         for rule, run in table.get(type(node), ()):
             try:
                 yield from list(run(node, context))
+            except (RecursionError, TreeError):
+                yield own("PRF000", "not analysed in full: an expression is nested too deeply", level=Severity.INFO)
+                return
             except Exception as error:  # one broken rule must not end the run
-                yield own("PRF001", f"{rule.code} crashed: {type(error).__name__}: {error}", _start(context, node))
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                yield own("PRF001", f"{rule.code} crashed: {reason}", _start(context, node))
 
 
 def _start(context: Context, node: cst.CSTNode) -> Span:

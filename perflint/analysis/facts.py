@@ -7,11 +7,13 @@ times cheaper than visiting every node. Its facts decide which regions are worth
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from perflint.model.config import Config
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
@@ -40,22 +42,34 @@ class Gate(NamedTuple):
     loop: bool = False  # a needle counts only inside a `for` or `while` statement
     marks: frozenset[Mark] = frozenset()  # any of these; empty asks for nothing
     imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
+    loop_text: tuple[bytes, ...] = ()  # further needles, which count only inside a loop
+    option: str = ""  # the Config field with qualified names whose last parts are needles too
+
+    def under(self, config: Config) -> Gate:
+        """This gate with the needles that the user's options add."""
+        names: tuple[str, ...] = getattr(config, self.option) if self.option else ()
+        return self._replace(text=(*self.text, *(name.rpartition(".")[2].encode() for name in names)))
 
     def admits_file(self, source: Source) -> bool:
         """Whether the bytes alone leave hope."""
         data = source.data
-        return not self.text or any(needle in data for needle in self.text)
+        needles = (*self.text, *self.loop_text)
+        return not needles or any(needle in data for needle in needles)
 
     def admits_imports(self, facts: Facts) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
 
-    def admits_region(self, source: Source, region: Region) -> bool:
+    def admits_region(self, facts: Facts, region: Region) -> bool:
         if self.marks and self.marks.isdisjoint(region.marks):
             return False
+        data = facts.source.data
         spans = region.loops if self.loop else region.parts
+        if self.loop_text and any(data.find(item, *span) >= 0 for span in region.loops for item in self.loop_text):
+            return True
         if not self.text:
-            return bool(spans)
-        return any(source.data.find(needle, *span) >= 0 for span in spans for needle in self.text)
+            return bool(spans) and not self.loop_text
+        needles = facts.with_aliases(self.text)
+        return any(data.find(needle, *span) >= 0 for span in spans for needle in needles)
 
 
 @dataclass
@@ -77,6 +91,7 @@ class Facts:
         self.tree = tree
         self.packages: set[str] = set()  # top-level packages imported anywhere
         self.imports: dict[str, set[str]] = {}  # local name -> qualified names it is imported as
+        self.aliases: dict[bytes, set[bytes]] = {}  # `loads` -> what `from .. import loads as ..` calls it
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
@@ -95,6 +110,12 @@ class Facts:
     def shadows(self) -> set[str]:
         """Module-level names that hide a builtin of the same name."""
         return self.bindings.keys() | self.imports.keys() | self.global_names
+
+    def with_aliases(self, needles: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """The needles, and the names that the file imports them as."""
+        if not self.aliases:
+            return needles
+        return (*needles, *(name for needle in needles for name in self.aliases.get(needle, ())))
 
     def imported(self, name: str) -> str | None:
         """The qualified name that the module-level `name` stands for, if it is that import alone."""
@@ -151,12 +172,9 @@ class _Walk:
         """Every statement list of a compound statement."""
         for name in ("body", "handlers", "orelse", "finalbody", "cases"):
             for child in reversed(getattr(node, name, ())):
-                if isinstance(child, ast.stmt):
-                    self.stack.append((child, place))
-                else:
-                    if place.top and isinstance(child, ast.ExceptHandler) and child.name:
-                        self.bind(child.name, child)
-                    self.stack.append((child, place))
+                if place.top and isinstance(child, ast.ExceptHandler) and child.name:
+                    self.bind(child.name, child)
+                self.stack.append((child, place))
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, place: _Place) -> None:
         if place.top:
@@ -216,7 +234,10 @@ class _Walk:
         for alias in node.names:
             if alias.name == "*":
                 self.facts.star_import = True
-            elif place.top:
+                continue
+            if alias.asname:
+                self.facts.aliases.setdefault(alias.name.encode(), set()).add(alias.asname.encode())
+            if place.top:
                 qualified = f"{module}.{alias.name}"
                 self.facts.imports.setdefault(alias.asname or alias.name, set()).add(qualified)
 
@@ -272,7 +293,7 @@ class _Walk:
         return Span(starts[min(first, node.lineno) - 1], end)
 
 
-_HANDLERS = {
+_HANDLERS: dict[type[ast.AST], Callable[[_Walk, Any, _Place], None]] = {
     ast.FunctionDef: _Walk.function,
     ast.AsyncFunctionDef: _Walk.function,
     ast.ClassDef: _Walk.class_,

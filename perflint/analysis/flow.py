@@ -73,7 +73,7 @@ class Flow:
         """Whether the loop runs over at most SMALL items that are known from the text."""
         iterable = loop.iter if isinstance(loop, cst.For) else None
         if isinstance(loop, Comprehension):
-            iterable = loop.for_in.iter  # type: ignore[attr-defined]
+            iterable = loop.for_in.iter
         return iterable is not None and self._size(iterable) <= SMALL
 
     def _size(self, node: cst.BaseExpression) -> float:

@@ -8,7 +8,8 @@ raises in practice; the strict answer, which safe fixes need, does not.
 from __future__ import annotations
 
 import ast
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import libcst as cst
 
@@ -26,7 +27,7 @@ _BUILTINS: dict[str, Kind] = {
     **dict.fromkeys(("str", "repr", "ascii", "chr", "hex", "oct", "bin", "format", "input"), "str"),
     **dict.fromkeys(("list", "sorted", "dir"), "list"),
     **dict.fromkeys(("int", "len", "ord", "hash", "id"), "int"),
-    **{name: name for name in ("bytes", "bytearray", "tuple", "dict", "set", "frozenset", "float", "bool")},  # type: ignore[dict-item]
+    **{name: name for name in ("bytes", "bytearray", "tuple", "dict", "set", "frozenset", "float", "bool")},
 }
 _LIBRARY: dict[str, Kind] = {
     "json.dumps": "str",
@@ -40,8 +41,8 @@ _LIBRARY: dict[str, Kind] = {
     "os.urandom": "bytes",
 }
 _ANNOTATIONS: dict[str, Kind] = {
-    **{name: name for name in ("str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset")},  # type: ignore[dict-item]
-    **{name.title(): name for name in ("list", "tuple", "dict", "set")},  # type: ignore[dict-item]
+    **{name: name for name in ("str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset")},
+    **{name.title(): name for name in ("list", "tuple", "dict", "set")},
 }
 _ITERABLES = {"list", "List", "set", "Set", "frozenset", "Sequence", "Iterable", "Iterator", "Collection"}
 _SEQUENCES = {"str", "bytes", "list", "tuple"}
@@ -60,7 +61,7 @@ class Kinds:
         """The exact builtin type of the value, or None where it is not known."""
         if len(self._assumed) > _DEPTH:
             return None
-        handler = _HANDLERS.get(type(node))
+        handler = _HANDLERS.get(type(node)) if node is not None else None
         return handler(self, node, strict) if handler is not None else None
 
     def elements(self, node: cst.BaseExpression | None, strict: bool = False) -> Kind | None:
@@ -306,11 +307,11 @@ def _constant_kind(value: ast.expr | None) -> Kind | None:
     return None
 
 
-def _fixed(kind: Kind) -> object:
+def _fixed(kind: Kind) -> Callable[[Kinds, Any, bool], Kind | None]:
     return lambda self, node, strict: kind
 
 
-_HANDLERS = {
+_HANDLERS: dict[type[cst.CSTNode], Callable[[Kinds, Any, bool], Kind | None]] = {
     cst.SimpleString: Kinds._string,
     cst.ConcatenatedString: Kinds._string,
     cst.FormattedString: Kinds._string,

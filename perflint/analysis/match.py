@@ -46,8 +46,8 @@ def growths(node: cst.CSTNode) -> Iterator[Growth]:
         case cst.AugAssign(target=target, operator=cst.BitOrAssign(), value=value):
             yield Growth("augmented", node, target, value, (value,), "|")
         case cst.Assign(targets=targets, value=value):
-            for target in targets:
-                both = pairs(target.target, value)
+            for place in targets:
+                both = pairs(place.target, value)
                 for part, new in both:
                     yield from _rebound(node, part, new, sole=len(targets) == 1 and len(both) == 1)
         case cst.AnnAssign(target=target, value=cst.BaseExpression() as value):

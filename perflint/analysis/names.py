@@ -8,9 +8,9 @@ defaults and annotations belong to the scope around.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import libcst as cst
 
@@ -337,7 +337,7 @@ def _dotted(node: cst.CSTNode) -> str:
     return node.value if isinstance(node, cst.Name) else ""
 
 
-_HANDLERS = {
+_HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.Name: _Builder.name,
     cst.Attribute: _Builder.attribute,
     cst.Arg: _Builder.argument,

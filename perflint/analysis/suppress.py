@@ -24,6 +24,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 from perflint.model.source import Source
 
 UNUSED = "PRF002"
+_INCOMPLETE = ("PRF000", "PRF001")  # some rule did not see all of the file
 
 # What decides, on the bytes alone, whether comments must be looked for at all.
 _ANY = re.compile(rb"# noqa|#\s*flake8[:=]\s*noqa|#\s*perflint:", re.I)
@@ -67,6 +68,8 @@ def apply(
     parted: tuple[list[Finding], list[Finding]] = [], []
     for finding in findings:
         parted[statements.suppress(source, finding)].append(finding)
+    if any(finding.code in _INCOMPLETE for finding in findings):
+        return Suppressed(tuple(parted[0]), tuple(parted[1]), ())
     unused = [
         found
         for comment in statements.comments

@@ -11,9 +11,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache, cached_property
+from typing import cast
 
 import libcst as cst
-from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
+from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
 from perflint.analysis.facts import Region
 from perflint.model.diagnostics import Span
@@ -83,10 +84,13 @@ class Tree:
         return at < len(self._comments) and self._comments[at] < span.end
 
     @cached_property
-    def _spans(self) -> dict[cst.CSTNode, object]:
+    def _spans(self) -> dict[cst.CSTNode, CodeSpan]:
         # The native parser never shares a node, so the wrapper's deep copy buys nothing.
         wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
-        return dict(wrapper.resolve(ByteSpanPositionProvider))
+        try:
+            return cast("dict[cst.CSTNode, CodeSpan]", wrapper.resolve(ByteSpanPositionProvider))
+        except Exception as error:  # LibCST recurses, and wraps what it meets at the limit
+            raise TreeError("an expression is nested too deeply") from error
 
     @cached_property
     def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:

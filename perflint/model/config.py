@@ -25,6 +25,9 @@ class Target(NamedTuple):
         return low if low == high else f"{low}-{high}"
 
 
+DEFAULT_TARGET = Target()
+
+
 class ConfigError(Exception):
     """Wrong usage, in one line that names the option and the mend."""
 
@@ -38,7 +41,7 @@ class Config:
     ignore: tuple[str, ...] = ()
     per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
     exclude: tuple[str, ...] = ()
-    target: Target = Target()
+    target: Target = DEFAULT_TARGET
     min_severity: Severity = Severity.INFO
     fail_level: Severity = Severity.WARNING
     portable: bool = False  # the code must be fast on PyPy and free-threaded builds too

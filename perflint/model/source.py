@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_CODING = re.compile(rb"coding[:=]")
 
 
 class SourceError(Exception):
@@ -114,8 +115,8 @@ def _encoding(raw: bytes) -> str:
     try:
         name, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
     except SyntaxError as error:
-        if "utf-8" in str(error).lower():  # an undecodable first line; the caller names the byte
-            return "utf-8"
+        if not any(_CODING.search(line) for line in raw.split(b"\n", 2)[:2]):
+            return "utf-8"  # the caller names the byte that is not
         raise SourceError(f"{error}; mend the coding line") from None
     return "utf-8" if name in ("utf-8", "utf-8-sig") else name
 

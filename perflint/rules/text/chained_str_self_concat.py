@@ -35,8 +35,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate, Mark
-from perflint.analysis.match import Growth, dotted, growths
-from perflint.analysis.rewrite import operand
+from perflint.analysis.match import Growth, growths, names_in
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -77,9 +76,9 @@ def check(node: cst.Assign, context: Context) -> Iterator[Finding]:
 def _fix(growth: Growth, name: str, context: Context) -> Fix | None:
     tree, kinds = context.tree, context.kinds
     span = tree.span(growth.node)
-    if not growth.sole or any(dotted(part) == name for part in growth.operands) or tree.comments(span):
+    if not growth.sole or name in names_in(*growth.operands) or tree.comments(span):
         return None
-    if len(tree.code(growth.value)) and growth.value.lpar:  # type: ignore[attr-defined]
+    if getattr(growth.value, "lpar", ()):  # `s = (s + a + b)`: the brackets may hold line breaks together
         return None
     rest = Span(tree.span(growth.operands[0]).start, tree.span(growth.value).end)
     known = all(kinds.of(part, strict=True) == "str" for part in (growth.target, *growth.operands))

@@ -1,0 +1,140 @@
+"""The engine is pure, survives broken rules and files, and gates never change what it finds."""
+
+import ast
+import pickle
+import warnings
+from pathlib import Path
+
+import libcst as cst
+import pytest
+
+from perflint.analysis import engine, registry
+from perflint.analysis.facts import Gate
+from perflint.analysis.rule import Benchmark, Rule
+from perflint.model.config import Config
+from perflint.model.diagnostics import Severity, Span
+from perflint.model.source import Source
+
+SLOW = b"def path(names):\n    s = ''\n    for n in names:\n        s = s + '/' + str(n)\n    return s\n"
+CONFIG = Config(select=("PRF102",))
+
+
+def check(data: bytes, config: Config = CONFIG):
+    return engine.check(Source("a.py", data), config)
+
+
+def test_a_finding_is_plain_data() -> None:
+    (finding,) = check(SLOW)
+    assert pickle.loads(pickle.dumps(finding)) == finding and hash(finding)
+    assert finding.span == Span(SLOW.index(b"s = s"), SLOW.index(b"\n    return"))
+
+
+def test_callers_may_hand_in_the_tree() -> None:
+    source = Source("a.py", SLOW)
+    assert engine.inspect(source, CONFIG, tree=ast.parse(SLOW)) == engine.inspect(source, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "line"),
+    [
+        (b"def f(:\n", "does not parse", 1),
+        (b"x = 1\n\n  y = 2\n", "unexpected indent", 3),
+        (b"x = (\n", "was never closed", 1),
+        (b"(" * 5000, "does not parse", 1),
+        (b"x = " + b"-" * 100_000 + b"1\n", "does not parse", 1),
+    ],
+)
+def test_a_file_that_does_not_parse_is_one_finding(data: bytes, words: str, line: int) -> None:
+    source = Source("a.py", data)
+    (finding,) = engine.check(source, Config())
+    assert (finding.code, finding.severity) == ("PRF000", Severity.ERROR)
+    assert words in finding.message and "\n" not in finding.message
+    assert source.position(finding.span.start).line == line
+
+
+def test_an_empty_file_is_clean() -> None:
+    assert check(b"") == ()
+
+
+def test_warnings_of_the_parser_are_not_ours() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check(b"x = '\\d'\nassert (1, 2)\n") == ()
+
+
+def test_a_rule_that_crashes_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Rule(
+        "XYZ001", "broken", "breaks", "text", Severity.INFO, "0", "never", Gate((b"for",)), "", Benchmark("", "")
+    )
+
+    @broken.visits(cst.For)
+    def crash(node, context):
+        raise RuntimeError("two\nlines")
+        yield
+
+    whole = (*registry.select(CONFIG), broken)
+    monkeypatch.setattr(registry, "select", lambda config: whole)
+    found = check(SLOW)
+    assert {item.code for item in found} == {"PRF001", "PRF102"}
+    crash_report = next(item for item in found if item.code == "PRF001")
+    assert "XYZ001" in crash_report.message and "\n" not in crash_report.message
+
+
+def test_min_severity_and_ignore_hold() -> None:
+    assert check(SLOW, Config(select=("PRF102",), min_severity=Severity.ERROR)) == ()
+    assert check(SLOW, Config(select=("PRF102",), ignore=("PRF1",))) == ()
+
+
+def test_module_level_code_brings_its_functions_along() -> None:
+    script = SLOW + b"s = ''\nfor n in 'ab':\n    s += n\nclass A:\n    def f(self): pass\n"
+    findings = check(script, Config(select=("ALL",)))
+    assert findings == engine.check(Source("a.py", script), Config(select=("ALL",)), gates=False)
+    assert "PRF102" in {item.code for item in findings}
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parent.parent.glob("perflint/**/*.py")), ids=lambda path: path.stem)
+def test_gates_hide_nothing_in_our_own_code(path: Path) -> None:
+    source = Source(str(path), path.read_bytes())
+    config = Config(select=("ALL", "micro"))
+    assert engine.check(source, config) == engine.check(source, config, gates=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        (("PRF102",), {"PRF102"}),
+        (("chained-str-self-concat",), {"PRF102"}),
+        (("PRF10",), {"PRF101", "PRF102", "PRF103", "PRF104", "PRF105", "PRF106", "PRF107", "PRF108"}),
+    ],
+)
+def test_selectors(words: tuple[str, ...], codes: set[str]) -> None:
+    assert {rule.code for rule in registry.select(Config(select=words))} == codes
+
+
+def test_opt_in_groups_are_off_until_named() -> None:
+    grouped = {rule.code for rule in registry.rules() if rule.group}
+    chosen = {rule.code for rule in registry.select(Config())}
+    assert grouped and not grouped & chosen
+    assert grouped <= {rule.code for rule in registry.select(Config(select=("ALL",)))}
+    assert grouped <= {rule.code for rule in registry.select(Config(extend_select=("micro",)))}
+    assert not grouped & {rule.code for rule in registry.select(Config(select=("PRF2",)))}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"code": "PERF01"}, "three capital letters"),
+        ({"name": "other"}, "name must be that of its file"),
+        ({"doc": "no examples"}, "Bad: and a Good:"),
+        ({"gate": Gate()}, "gate is empty"),
+        ({"checks": {}}, "no check"),
+        ({"summary": ""}, "summary"),
+    ],
+)
+def test_a_broken_rule_is_refused(change: dict[str, object], words: str) -> None:
+    from dataclasses import replace
+
+    rule = registry.find("PRF102")
+    assert rule is not None
+    with pytest.raises(registry.RegistryError, match=words):
+        registry.validate(replace(rule, **change), "acme.chained_str_self_concat")
