@@ -58,6 +58,8 @@ def parse_target(text: str) -> Target:
         version = int(match[1]), int(match[2])
         return Target(version, version)
     low, high = _bounds(text)
+    if low > LATEST and high == LATEST:  # a Python newer than this release knows
+        high = low
     if low > high:
         raise ConfigError(f"target-version {text!r} holds no Python version; write 3.11 or >=3.10")
     return Target(low, high)

@@ -1,0 +1,5 @@
+"""`python -m perflint`."""
+
+from perflint.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What surrounds the engine: settings, files, worker processes and writing back."""

@@ -1,0 +1,229 @@
+"""Finds the files to check.
+
+Folders are searched for `.py`, `.pyi` and `.pyw` files, without what `.gitignore` files and
+`exclude` rule out and without the folders in DEFAULT_EXCLUDES; `exclude = ["!build"]` takes one
+of those back. A file or folder that is named is looked at whatever `.gitignore` says, since it
+was asked for, but `exclude` holds for it too: pre-commit names every file it knows. A named file
+with another suffix, or none, counts if its first line calls a Python.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pathspec import GitIgnoreSpec
+
+from perflint.model.config import ConfigError
+
+SUFFIXES = (".py", ".pyi", ".pyw")
+
+# Names of folders that hold no code of the project itself.
+DEFAULT_EXCLUDES = frozenset(
+    {
+        ".bzr",
+        ".direnv",
+        ".eggs",
+        ".git",
+        ".hg",
+        ".ipynb_checkpoints",
+        ".mypy_cache",
+        ".nox",
+        ".pyenv",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".svn",
+        ".tox",
+        ".venv",
+        ".vscode",
+        "__pycache__",
+        "__pypackages__",
+        "_build",
+        "build",
+        "dist",
+        "node_modules",
+        "venv",
+    }
+)
+
+_SHEBANG = re.compile(rb"#!.*\bpython")
+
+
+class Found(NamedTuple):
+    """The files, sorted and each once, and what could not be searched with the reason."""
+
+    files: tuple[Path, ...]
+    problems: tuple[tuple[Path, str], ...]
+
+
+def find(paths: Iterable[Path], root: Path, exclude: Sequence[str] = ()) -> Found:
+    """The Python files at and below `paths`; `exclude` is relative to `root`.
+
+    Raise ConfigError where a path does not exist.
+    """
+    search = _Search(root, exclude)
+    for path in paths:
+        search.named(path)
+    search.links()
+    return Found(tuple(sorted(search.files.values(), key=str)), tuple(sorted(search.problems)))
+
+
+def excluded(path: Path, root: Path, exclude: Sequence[str]) -> bool:
+    """Whether `exclude` rules out this file or one of the folders it is in."""
+    return bool(exclude) and GitIgnoreSpec.from_lines(exclude).match_file(_relative(path, root))
+
+
+class _Rules(NamedTuple):
+    """The patterns of one .gitignore, and the folder they are relative to (its real path and a slash)."""
+
+    base: str
+    spec: GitIgnoreSpec
+
+
+class _Folder(NamedTuple):
+    """A folder to search: as the user calls it, where it really is, and what is ignored in it."""
+
+    shown: Path
+    real: str
+    ignores: tuple[_Rules, ...]
+
+    def below(self, name: str) -> _Folder:
+        return _Folder(self.shown / name, f"{self.real}/{name}", self.ignores)
+
+
+class _Search:
+    def __init__(self, root: Path, exclude: Sequence[str]) -> None:
+        self.root = root
+        self.exclude = GitIgnoreSpec.from_lines(exclude)
+        self.files: dict[str, Path] = {}  # by real path
+        self.problems: list[tuple[Path, str]] = []
+        self._seen: set[str] = set()  # real paths of folders
+        self._links: deque[Path] = deque()
+
+    def named(self, path: Path) -> None:
+        """Add a file, or search a folder, that the user named."""
+        try:
+            mode = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: {_reason(error)}") from None
+        is_folder = stat.S_ISDIR(mode)
+        if self.exclude.match_file(_relative(path, self.root) + "/" * is_folder):
+            return
+        if is_folder:
+            self.folder(path)
+        elif path.suffix in SUFFIXES or (stat.S_ISREG(mode) and _is_script(path)):
+            self.files.setdefault(_real(path), path)
+
+    def links(self) -> None:
+        """Search behind symbolic links, after all else so that a file goes by its real name if it can."""
+        while self._links:
+            path = self._links.popleft()
+            if path.is_dir():
+                self.folder(path)
+            elif path.is_file() and path.suffix in SUFFIXES:
+                self.files.setdefault(_real(path), path)
+
+    def folder(self, top: Path) -> None:
+        real = _real(top)
+        stack = [_Folder(top, real, _ignores_above(Path(real)))]
+        while stack:
+            folder = stack.pop()
+            if folder.real not in self._seen:
+                self._seen.add(folder.real)
+                stack += self._entries(folder)
+
+    def _entries(self, folder: _Folder) -> Iterator[_Folder]:
+        """Take in the folder's files; what remains to search are the folders in it."""
+        try:
+            with os.scandir(folder.shown) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self.problems.append((folder.shown, _reason(error)))
+            return
+        if any(entry.name == ".gitignore" for entry in entries):
+            folder = folder._replace(ignores=(*folder.ignores, *_read_ignore(Path(folder.real))))
+        relative = _relative(folder.shown, self.root)
+        prefix = "" if relative == "." else relative + "/"
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            is_link = entry.is_symlink()
+            candidate = is_folder or is_link or entry.name.endswith(SUFFIXES)
+            if not candidate or self._unwanted(entry.name, is_folder, folder, prefix):
+                continue
+            if is_link:
+                self._links.append(folder.shown / entry.name)
+            elif is_folder:
+                yield folder.below(entry.name)
+            elif entry.is_file():
+                self.files.setdefault(f"{folder.real}/{entry.name}", folder.shown / entry.name)
+
+    def _unwanted(self, name: str, is_folder: bool, folder: _Folder, prefix: str) -> bool:
+        tail = name + "/" * is_folder
+        asked = self.exclude.check_file(prefix + tail).include
+        if asked is not None:
+            return asked
+        return name in DEFAULT_EXCLUDES or _ignored(f"{folder.real}/{tail}", folder.ignores)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _real(path: Path) -> str:
+    """Where the path really is, with slashes; a loop of links ends where it is noticed."""
+    return os.path.realpath(path).replace(os.sep, "/")
+
+
+def _relative(path: Path, root: Path) -> str:
+    return os.path.relpath(path.absolute(), root).replace(os.sep, "/")
+
+
+def _ignored(path: str, ignores: Sequence[_Rules]) -> bool:
+    """Whether the deepest .gitignore that speaks of the path (a folder ends in a slash) ignores it."""
+    for base, spec in reversed(ignores):
+        verdict = spec.check_file(path[len(base) :]).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _ignores_above(folder: Path) -> tuple[_Rules, ...]:
+    """The .gitignore files from the repository's root down to the parent of `folder`.
+
+    None outside of a repository, and none where they ignore the folder itself: then the user
+    asked for it by name.
+    """
+    places = [folder, *folder.parents]
+    root = next((index for index, place in enumerate(places) if (place / ".git").exists()), 0)
+    above = tuple(rules for place in reversed(places[1 : root + 1]) for rules in _read_ignore(place))
+    return () if _ignored(f"{folder.as_posix()}/", above) else above
+
+
+def _read_ignore(folder: Path) -> list[_Rules]:
+    try:
+        lines = (folder / ".gitignore").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return []
+    return [_Rules(f"{folder.as_posix().rstrip('/')}/", GitIgnoreSpec.from_lines(filter(_is_valid, lines)))]
+
+
+def _is_valid(line: str) -> bool:
+    """Whether this is a pattern; git passes over what is none, too."""
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_script(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return bool(_SHEBANG.match(file.readline(256)))
+    except OSError:
+        return False

@@ -1,0 +1,248 @@
+"""Reads `[tool.perflint]` of pyproject.toml, or perflint.toml, and lays the command line over it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pathspec import GitIgnoreSpec
+
+from perflint.model.config import Config, ConfigError, Target, parse_target
+from perflint.model.diagnostics import Severity
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OLDEST = (3, 0)  # what `requires-python` says of Python 2 is none of our concern
+
+
+def load(
+    start: Path, config_file: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> tuple[Config, Path]:
+    """The configuration for `start` (a file or folder), and the folder its patterns are relative to.
+
+    That of `config_file` if given, else of the nearest perflint.toml, or pyproject.toml with a
+    `[tool.perflint]`, at or above `start`. `overrides` holds the command line's values under the
+    same keys. Raise ConfigError where a file or a value is wrong.
+    """
+    file = config_file or _nearest(start)
+    root = file.absolute().parent if file else _folder(start)
+    config = Config()
+    if file:
+        label = f"{_shown(file)}: " + ("" if _is_ours(file) else "[tool.perflint] ")
+        config = _merge(config, _table(file), lambda key: label + key)
+    config = _merge(config, overrides or {}, lambda key: f"--{key}")
+    if config.target == Target():
+        config = replace(config, target=_required_python(root))
+    return config, root.resolve()
+
+
+def common_folder(paths: Iterable[Path]) -> Path:
+    """The deepest folder that holds all of these: where the search for settings starts."""
+    folders = [str(_folder(path)) for path in paths]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # none, or on different drives
+        return Path.cwd()
+
+
+def for_file(config: Config, root: Path, path: Path) -> Config:
+    """`config` with the codes that `per-file-ignores` names for this file ignored."""
+    if not config.per_file_ignores:
+        return config
+    name = os.path.relpath(path.absolute(), root)
+    codes = tuple(
+        code
+        for pattern, codes in config.per_file_ignores
+        if _spec(pattern).match_file(name)
+        for code in codes
+    )
+    return _ignoring(config, codes) if codes else config
+
+
+def nearest_name(word: str, names: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing where no name is near."""
+    known = {name.lower(): name for name in names}
+    close = get_close_matches(word.lower(), known, 1, 0.5)
+    return f"; did you mean {known[close[0]]!r}?" if close else ""
+
+
+@cache
+def _spec(pattern: str) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines([pattern])
+
+
+@cache
+def _ignoring(config: Config, codes: tuple[str, ...]) -> Config:
+    return replace(config, ignore=(*config.ignore, *codes))
+
+
+# Where the settings are.
+
+
+def _folder(start: Path) -> Path:
+    start = start.absolute()
+    return start if start.is_dir() else start.parent
+
+
+def _nearest(start: Path) -> Path | None:
+    folder = _folder(start)
+    for place in (folder, *folder.parents):
+        if (place / "perflint.toml").is_file():
+            return place / "perflint.toml"
+        pyproject = place / "pyproject.toml"
+        if pyproject.is_file() and "perflint" in _tool(pyproject):
+            return pyproject
+    return None
+
+
+def _required_python(folder: Path) -> Target:
+    """What `requires-python` of the nearest project at or above `folder` asks for."""
+    for place in (folder, *folder.parents):
+        pyproject = place / "pyproject.toml"
+        project = _toml(pyproject).get("project") if pyproject.is_file() else None
+        if not isinstance(project, dict):
+            continue
+        if not isinstance(text := project.get("requires-python"), str):
+            break
+        try:
+            return _clipped(parse_target(text))
+        except ConfigError:
+            raise ConfigError(
+                f"{_shown(pyproject)}: requires-python {text!r} names no version that perflint knows; "
+                "set target-version in [tool.perflint]"
+            ) from None
+    return Target()
+
+
+def _clipped(target: Target) -> Target:
+    return Target(max(target.low, OLDEST), max(target.high, OLDEST))
+
+
+def _table(file: Path) -> dict[str, Any]:
+    if _is_ours(file):
+        return _toml(file)
+    table = _tool(file).get("perflint", {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{_shown(file)}: tool.perflint must be a table; write [tool.perflint]")
+    return table
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether the whole file is perflint's; any name but pyproject.toml is."""
+    return file.name != "pyproject.toml"
+
+
+def _tool(pyproject: Path) -> dict[str, Any]:
+    tool = _toml(pyproject).get("tool", {})
+    return tool if isinstance(tool, dict) else {}
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{_shown(file)}: {error.strerror}") from None
+    except ValueError as error:  # tomllib's error, and bytes that are no UTF-8
+        raise ConfigError(f"{_shown(file)}: not valid TOML: {error}") from None
+
+
+def _shown(file: Path) -> str:
+    """The file's path, relative to where the user stands if it is below."""
+    try:
+        return str(file.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)
+
+
+# What the settings mean. A reader turns a TOML value into a Config value or raises ConfigError.
+
+Reader = Callable[[str, object], object]
+
+
+def _merge(config: Config, values: Mapping[str, object], label: Callable[[str], str]) -> Config:
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in KEYS:
+            raise ConfigError(f"{label(key)} is no setting{nearest_name(key, KEYS)}")
+        field, read = KEYS[key]
+        changes[field] = read(label(key), value)
+    return replace(config, **changes)
+
+
+def _strings(label: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{label} must be a list of strings")
+    return tuple(value)
+
+
+def _codes(label: str, value: object) -> tuple[str, ...]:
+    from perflint.analysis.registry import selectors
+
+    known = {name.lower(): name for name in selectors()}
+    codes = _strings(label, value)
+    for code in codes:
+        if code.strip().lower() not in known:
+            raise ConfigError(f"{label}: no rule is called {code!r}{nearest_name(code, known.values())}")
+    return tuple(known[code.strip().lower()] for code in codes)
+
+
+def _codes_by_pattern(label: str, value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise ConfigError(f'{label} must be a table such as {{ "tests/*" = ["PRF101"] }}')
+    return tuple((pattern, _codes(f"{label} {pattern!r}", codes)) for pattern, codes in value.items())
+
+
+def _boolean(label: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{label} must be true or false")
+    return value
+
+
+def _severity(label: str, value: object) -> Severity:
+    names = {severity.label: severity for severity in Severity}
+    if not isinstance(value, str) or value.lower() not in names:
+        near = nearest_name(value, names) if isinstance(value, str) else ""
+        raise ConfigError(f"{label} must be one of {', '.join(names)}, not {value!r}{near}")
+    return names[value.lower()]
+
+
+def _version(label: str, value: object) -> Target:
+    if not isinstance(value, str):
+        raise ConfigError(f'{label} must be a string such as "3.11" or ">=3.10"')
+    try:
+        return _clipped(parse_target(value))
+    except ConfigError as error:
+        raise ConfigError(f"{label}: {str(error).removeprefix('target-version ')}") from None
+
+
+class _Key(NamedTuple):
+    field: str
+    read: Reader
+
+
+_READERS: dict[str, Reader] = {
+    "select": _codes,
+    "extend-select": _codes,
+    "ignore": _codes,
+    "per-file-ignores": _codes_by_pattern,
+    "exclude": _strings,
+    "target-version": _version,
+    "min-severity": _severity,
+    "fail-level": _severity,
+    "portable": _boolean,
+    "strict-types": _boolean,
+    "costly-objects": _strings,
+}
+KEYS = {
+    key: _Key("target" if key == "target-version" else key.replace("-", "_"), read)
+    for key, read in _READERS.items()
+}
