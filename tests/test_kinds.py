@@ -71,7 +71,7 @@ def test_expressions(expression: str, kind: str | None, strict: str | None) -> N
         ("s = ''\n    for s in x: pass", None, None),
         ("for s in 'abc': pass", "str", "str"),
         ("for s in x.split(): pass", "str", None),
-        ("s = []\n    s += x", "list", "list"),
+        ("s = []\n    s += x", "list", None),
         ("s = 0\n    s += x", None, None),
         ("s, t = '', 1", "str", "str"),
         ("s = ''\n    def g():\n        nonlocal s\n        s = 1", None, None),

@@ -1,0 +1,91 @@
+"""Writes `docs/rules/` from the rules themselves: `python docs/generate.py`; `--check` only compares.
+
+A page holds what `perflint explain` prints: the docstring, the measured figures, the gate in words.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from perflint.analysis.payoff import figures
+from perflint.analysis.registry import rules
+from perflint.analysis.rule import Rule
+
+FOLDER = Path(__file__).parent / "rules"
+FIXES = {"never": "no fix", "sometimes": "a fix where it can be made", "always": "always a fix"}
+
+
+def page(rule: Rule) -> str:
+    state = f"off until `{rule.group}` is selected" if rule.group else "on by default"
+    head = f"# {rule.name} ({rule.code})\n\n{rule.summary}.\n\n"
+    facts = f"{rule.category} · {rule.severity.label} · {state} · {FIXES[rule.fix]} · since {rule.since}\n\n"
+    path = f"perflint/rules/{rule.category}/{rule.name.replace('-', '_')}.py"
+    return f"{head}{facts}{prose(rule.doc)}\n{measured(rule)}\nSource: [`{path}`](../../{path})\n"
+
+
+def prose(doc: str) -> str:
+    """The docstring as Markdown: its indented examples become code blocks."""
+    lines, code = [], False
+    for line in doc.strip().splitlines():
+        indented = line.startswith("    ")
+        if indented and not code:
+            lines.append("```python")
+        elif line and not indented and code:
+            while lines[-1] == "":
+                lines.pop()
+            lines += ["```", ""]
+        code = indented or (code and not line)
+        lines.append(line.removeprefix("    ") if code else line)
+    if code:
+        lines.append("```")
+    return "\n".join(lines) + "\n"
+
+
+def measured(rule: Rule) -> str:
+    table = figures(rule.code)
+    if not table:
+        return "## Measured\n\nNot measured: the example needs something that a benchmark has not.\n"
+    sizes = sorted({int(size) for row in table.values() for size in row["sizes"]})
+    lines = [
+        "## Measured",
+        "",
+        f"How many times faster Good is than Bad (`perflint bench {rule.code}` measures yours):",
+        "",
+        "| Python | " + " | ".join(f"n = {size:,}" for size in sizes) + " | growth of Bad | of Good |",
+        "|---" * (len(sizes) + 3) + "|",
+    ]
+    for version, row in sorted(table.items(), key=lambda item: tuple(map(int, item[0].split(".")))):
+        ratios = {int(size): ratio for size, ratio in row["sizes"].items()}
+        cells = [f"{ratios[size]:,.{0 if ratios[size] >= 10 else 1}f}x" if size in ratios else "" for size in sizes]
+        growth = [f"n^{exponent:.1f}" for exponent in row["growth"] or ()]
+        lines.append(f"| {version} | " + " | ".join([*cells, *growth]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def index() -> str:
+    lines = ["# Rules", "", "| code | rule | what it finds | severity | fix | default |", "|---|---|---|---|---|---|"]
+    for rule in rules():
+        default = f"off (`{rule.group}`)" if rule.group else "on"
+        name = f"[{rule.name}]({rule.name}.md)"
+        lines.append(f"| {rule.code} | {name} | {rule.summary} | {rule.severity.label} | {rule.fix} | {default} |")
+    own = "`PRF000` a file that cannot be read or parsed, `PRF001` a rule or fix that failed, `PRF002` an unused suppression."
+    return "\n".join([*lines, "", f"perflint's own: {own}", ""])
+
+
+def main() -> int:
+    pages = {FOLDER / f"{rule.name}.md": page(rule) for rule in rules()}
+    pages[FOLDER / "index.md"] = index()
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
+    stale += [path for path in FOLDER.glob("*.md") if path not in pages]
+    if "--check" in sys.argv:
+        print(*(f"{path.name} is stale; run python docs/generate.py" for path in stale), sep="\n", end="")
+        return int(bool(stale))
+    FOLDER.mkdir(exist_ok=True)
+    for path in stale:
+        path.write_text(pages[path], "utf-8") if path in pages else path.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

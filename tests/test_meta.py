@@ -1,0 +1,111 @@
+"""The same rules everywhere: in code, documentation, fixtures and changelog; and one style of message."""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from perflint import testing
+from perflint.analysis import engine, registry
+from perflint.analysis.rule import Rule
+from perflint.model.config import Config
+from perflint.model.diagnostics import Finding
+from perflint.model.source import Source
+
+ROOT = Path(__file__).parent.parent
+RULES = registry.rules()
+CODES = {rule.code for rule in RULES}
+NAMES = {rule.name for rule in RULES}
+
+
+def test_each_rule_has_fixtures_and_nothing_else_has() -> None:
+    folders = {path.name for path in (ROOT / "fixtures").iterdir() if path.is_dir()}
+    assert folders == NAMES | {"demo"}
+
+
+def test_goldens_belong_to_fixtures() -> None:
+    for golden in (ROOT / "fixtures").rglob("*.fixed"):
+        assert golden.with_suffix("").exists(), f"{golden} has no fixture"
+
+
+def test_each_rule_has_a_page_and_no_page_is_stale() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("page", ["CHANGELOG.md", "docs/rules-quality.md"])
+def test_pages_name_each_rule(page: str) -> None:
+    named = set(re.findall(r"PRF[1-8]\d\d", (ROOT / page).read_text("utf-8")))
+    assert named >= CODES, f"{page} lacks {sorted(CODES - named)}"
+    assert named <= CODES, f"{page} names {sorted(named - CODES)}, which no rule has"
+
+
+def test_the_readme_names_only_real_rules() -> None:
+    named = set(re.findall(r"PRF[1-8]\d\d", (ROOT / "README.md").read_text("utf-8")))
+    assert named and named <= CODES
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_rules_lie_in_the_folder_of_their_family(rule: Rule) -> None:
+    assert registry.home(rule).exists()
+    families = {"1": "text", "2": "allocation"}
+    assert families[rule.code[3]] == rule.category
+
+
+@cache
+def reported(rule: Rule) -> tuple[Finding, ...]:
+    """What the rule says of its own fixtures."""
+    fixtures = [testing.read_fixture(path, rule) for path in testing.fixtures_of(ROOT / "fixtures" / rule.name)]
+    return tuple(item for fixture in fixtures for item in engine.check(fixture.source, fixture.config))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_messages_keep_the_house_style(rule: Rule) -> None:
+    for text in {item.message for item in reported(rule)}:
+        first = text.split()[0]
+        assert "\n" not in text and not text.endswith("."), text
+        assert not first[:1].isupper() or first.isupper() or "(" in first or "." in first, text
+        assert len(text) <= 240, text
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_fixes_are_titled_and_made_as_often_as_promised(rule: Rule) -> None:
+    fixes = [item.fix for item in reported(rule)]
+    for fix in fixes:
+        assert fix is None or (fix.title and not fix.title.endswith(".")), fix
+    promised = {"never": not any(fixes), "sometimes": any(fixes), "always": all(fixes)}
+    assert promised[rule.fix], f"fix={rule.fix!r}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "fixtures" / "demo").glob("*.py")), ids=lambda path: path.stem)
+def test_the_demo_shows_findings_of_many_kinds(path: Path) -> None:
+    found = {item.code for item in engine.check(Source(str(path), path.read_bytes()), Config())}
+    assert len(found) >= 3
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        ("found = []\nfor x in xs:\n    found.append(x + 1)\n", "PRF209"),
+        ("def f(xs):\n    found = []\n    for x in xs:\n        found.append(x)\n    return found\n", "PRF206"),
+        ("def f(xs):\n    s = ''\n    for x in xs:\n        s += x\n    return s\n", "PRF1"),
+        ("def f(xs):\n    s = ''\n    for x in xs:\n        s += str(x)\n    return s\n", "PRF104"),
+        ("class A:\n    def __init__(self):\n        self.buf = ''\n    def f(self, chunks):\n        for chunk in chunks:\n            self.buf += chunk\n", "PRF101"),
+        ("def f(xs):\n    data = b''\n    for x in xs:\n        data += x\n    return data\n", "PRF106"),
+        ("def f(xs):\n    found = []\n    for x in xs:\n        found = found + [x]\n    return found\n", "PRF201"),
+    ],
+)
+def test_the_plain_examples_are_reported_by_default(code: str, wanted: str) -> None:
+    codes = {item.code for item in engine.check(Source("a.py", code.encode()), Config())}
+    assert any(item.startswith(wanted) for item in codes), codes
+
+
+def test_nothing_in_the_project_tells_of_one_machine() -> None:
+    text = ("/work/", "/tmp/w", "/root/")
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "perflint").rglob("*.py")]:
+        content = path.read_text("utf-8")
+        assert not any(word in content for word in text), path
