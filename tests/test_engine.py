@@ -52,6 +52,17 @@ def test_a_file_that_does_not_parse_is_one_finding(data: bytes, words: str, line
     assert source.position(finding.span.start).line == line
 
 
+@pytest.mark.parametrize(
+    ("deep", "codes"),
+    [("a" + " + 'a'" * 300, {"PRF102"}), ("a" + " + 'a'" * 1500, {"PRF000"}), ("a" + ".b()" * 600, {"PRF000"})],
+)
+def test_deep_nesting_is_read_or_said(deep: str, codes: set[str]) -> None:
+    code = f"def f(xs):\n    s = ''\n    for a in xs:\n        s = s + '' + {deep}\n    return s\n"
+    findings = check(code.encode())
+    assert {item.code for item in findings} == codes
+    assert all(item.severity is Severity.INFO for item in findings if item.code == "PRF000")
+
+
 def test_an_empty_file_is_clean() -> None:
     assert check(b"") == ()
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import libcst as cst
 
 from perflint.analysis import registry, suppress
+from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Region
 from perflint.analysis.rule import Check, Context, Rule
 from perflint.analysis.tree import Tree, TreeError, parse, walk
@@ -44,6 +45,7 @@ def inspect(
     `tree` saves a parse where the caller has one; `noqa=False` leaves `# noqa` to the caller, as
     flake8 wants; `gates=False` shows every rule the whole module (slow; the result is the same).
     """
+    allow_recursion()
     try:
         tree = tree if tree is not None else _parse(source)
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
@@ -51,8 +53,8 @@ def inspect(
     facts = Facts(source, tree)
     found = set(_findings(source, facts, config, gates))
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
-    codes = {rule.code for rule in registry.select(config)}
-    result = suppress.apply(source, tree, wanted, codes.__contains__, noqa=noqa)
+    known = registry.runs_all(config)
+    result = suppress.apply(source, tree, wanted, known, noqa=noqa)
     unused = result.unused if registry.reports(config, "PRF002") and config.min_severity <= Severity.INFO else ()
     return Checked(tuple(sorted((*result.active, *unused), key=_place)), result.suppressed)
 
@@ -88,13 +90,17 @@ def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iter
     rules = registry.select(config)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
     try:
-        trees = [(parse(source, region), alive) for region, alive in plans]
+        trees = [(parse(source, region), alive) for region, alive in plans if not too_deep(region.node)]
     except TreeError:  # a function that cannot be read alone
         try:
             trees = [(parse(source, facts.module), rules)]
         except TreeError as error:
-            yield own("PRF000", f"the file does not parse: {error}")
+            yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return
+    for region, _ in plans:
+        if too_deep(region.node):
+            start = region.span.start
+            yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
     for tree, alive in trees:
         yield from _visit(Context(source, facts, tree, config), alive)
 
@@ -104,11 +110,11 @@ def _plans(
 ) -> list[tuple[Region, tuple[Rule, ...]]]:
     """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
     where a gate admits code outside of them."""
-    gates = [(rule, rule.gate.under(config)) for rule in rules]
-    hopeful = [(rule, gate) for rule, gate in gates if gate.admits_file(source) and gate.admits_imports(facts)]
+    gates = [(rule, gate) for rule in rules if (gate := rule.gate.resolved(config, facts)) is not None]
+    hopeful = [item for item in gates if item[1].admits_file(source) and item[1].admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
-        alive = tuple(rule for rule, gate in hopeful if gate.admits_region(facts, region))
+        alive = tuple(rule for rule, gate in hopeful if gate.admits_region(source, region))
         if alive:
             plans.append((region, alive))
     if plans and plans[0][0] is facts.module:

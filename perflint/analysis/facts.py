@@ -13,6 +13,9 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from perflint.analysis.marks import adds_one, collects
+from perflint.analysis.needles import needles
+from perflint.analysis.stores import Stores
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
@@ -29,6 +32,8 @@ class Mark(Enum):
     REBIND_DISPLAY = auto()  # t = [*t, e], (*t, e), {*t, e}, {**t, k: v}
     REBIND_CALL = auto()  # t = f(.. t ..)
     REBIND_SLICE = auto()  # t = t[1:]
+    ADD_ONE = auto()  # t += [e], t.extend([e]), t.update({k: v}), t |= {e}
+    COLLECT = auto()  # a `for` whose whole body is `t.append(e)` or `t.add(e)`, perhaps under one `if`
 
 
 class Gate(NamedTuple):
@@ -43,12 +48,17 @@ class Gate(NamedTuple):
     marks: frozenset[Mark] = frozenset()  # any of these; empty asks for nothing
     imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
     loop_text: tuple[bytes, ...] = ()  # further needles, which count only inside a loop
-    option: str = ""  # the Config field with qualified names whose last parts are needles too
+    names: tuple[str, ...] = ()  # qualified names; the ways that the file writes them are needles too
+    option: str = ""  # the Config field that holds more such names
+    inner: bool = False  # outside of functions a needle counts only inside a loop
 
-    def under(self, config: Config) -> Gate:
-        """This gate with the needles that the user's options add."""
-        names: tuple[str, ...] = getattr(config, self.option) if self.option else ()
-        return self._replace(text=(*self.text, *(name.rpartition(".")[2].encode() for name in names)))
+    def resolved(self, config: Config, facts: Facts) -> Gate | None:
+        """This gate for one file, its names turned into needles; None where the file can hold none."""
+        names = (*self.names, *(getattr(config, self.option) if self.option else ()))
+        if not names:
+            return self
+        text = (*self.text, *needles(names, facts.imports_anywhere))
+        return self._replace(text=text, names=(), option="") if text or self.loop_text else None
 
     def admits_file(self, source: Source) -> bool:
         """Whether the bytes alone leave hope."""
@@ -59,17 +69,16 @@ class Gate(NamedTuple):
     def admits_imports(self, facts: Facts) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
 
-    def admits_region(self, facts: Facts, region: Region) -> bool:
+    def admits_region(self, source: Source, region: Region) -> bool:
         if self.marks and self.marks.isdisjoint(region.marks):
             return False
-        data = facts.source.data
-        spans = region.loops if self.loop else region.parts
+        data = source.data
+        spans = region.loops if self.loop or (self.inner and not region.function) else region.parts
         if self.loop_text and any(data.find(item, *span) >= 0 for span in region.loops for item in self.loop_text):
             return True
         if not self.text:
             return bool(spans) and not self.loop_text
-        needles = facts.with_aliases(self.text)
-        return any(data.find(needle, *span) >= 0 for span in spans for needle in needles)
+        return any(data.find(needle, *span) >= 0 for span in spans for needle in self.text)
 
 
 @dataclass
@@ -78,6 +87,7 @@ class Region:
 
     span: Span
     function: bool
+    node: ast.AST  # the function, or the module
     marks: set[Mark] = field(default_factory=set)
     loops: list[Span] = field(default_factory=list)  # the outermost `for` and `while` statements
     parts: list[Span] = field(default_factory=list)  # what of the span is its own: no other region's
@@ -91,12 +101,12 @@ class Facts:
         self.tree = tree
         self.packages: set[str] = set()  # top-level packages imported anywhere
         self.imports: dict[str, set[str]] = {}  # local name -> qualified names it is imported as
-        self.aliases: dict[bytes, set[bytes]] = {}  # `loads` -> what `from .. import loads as ..` calls it
+        self.imports_anywhere: dict[str, set[str]] = {}  # the same, imports inside functions included
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
-        self.module = Region(Span(0, len(source.data)), function=False)
+        self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
         _Walk(self).run()
         self.module.parts = self._outside()
@@ -107,15 +117,14 @@ class Facts:
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
     @cached_property
+    def stores(self) -> Stores:
+        """What is assigned to attributes and globals."""
+        return Stores(self.tree, self.shadows)
+
+    @cached_property
     def shadows(self) -> set[str]:
         """Module-level names that hide a builtin of the same name."""
         return self.bindings.keys() | self.imports.keys() | self.global_names
-
-    def with_aliases(self, needles: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """The needles, and the names that the file imports them as."""
-        if not self.aliases:
-            return needles
-        return (*needles, *(name for needle in needles for name in self.aliases.get(needle, ())))
 
     def imported(self, name: str) -> str | None:
         """The qualified name that the module-level `name` stands for, if it is that import alone."""
@@ -157,6 +166,8 @@ class _Walk:
             node, place = self.stack.pop()
             if place.looping and isinstance(node, _GROWTH):
                 place.region.marks.update(_growth(node))
+            if place.looping and adds_one(node):
+                place.region.marks.add(Mark.ADD_ONE)
             handler = _HANDLERS.get(type(node))
             if handler is not None:
                 handler(self, node, place)
@@ -186,7 +197,7 @@ class _Walk:
         region, looping = place.region, place.looping
         if not region.function and not looping:
             span = self.lines(node)
-            region, looping = Region(span, function=True, parts=[span]), False
+            region, looping = Region(span, function=True, node=node, parts=[span]), False
             self.facts.regions.append(region)
         self.push(node.body, _Place(region, looping, False))
 
@@ -198,6 +209,8 @@ class _Walk:
     def loop(self, node: ast.For | ast.AsyncFor | ast.While, place: _Place) -> None:
         if not place.looping:
             place.region.loops.append(self.lines(node))
+        if collects(node):
+            place.region.marks.add(Mark.COLLECT)
         if place.top and not isinstance(node, ast.While):
             self.bind_target(node.target, node)
         self.push(node.orelse, place)
@@ -223,9 +236,7 @@ class _Walk:
         for alias in node.names:
             root = alias.name.partition(".")[0]
             self.facts.packages.add(root)
-            if place.top:
-                local, qualified = (alias.asname, alias.name) if alias.asname else (root, root)
-                self.facts.imports.setdefault(local, set()).add(qualified)
+            self.bind_import(alias.asname or root, alias.name if alias.asname else root, place)
 
     def import_from(self, node: ast.ImportFrom, place: _Place) -> None:
         module = "." * node.level + (node.module or "")
@@ -235,11 +246,12 @@ class _Walk:
             if alias.name == "*":
                 self.facts.star_import = True
                 continue
-            if alias.asname:
-                self.facts.aliases.setdefault(alias.name.encode(), set()).add(alias.asname.encode())
-            if place.top:
-                qualified = f"{module}.{alias.name}"
-                self.facts.imports.setdefault(alias.asname or alias.name, set()).add(qualified)
+            self.bind_import(alias.asname or alias.name, f"{module}.{alias.name}", place)
+
+    def bind_import(self, local: str, qualified: str, place: _Place) -> None:
+        self.facts.imports_anywhere.setdefault(local, set()).add(qualified)
+        if place.top:
+            self.facts.imports.setdefault(local, set()).add(qualified)
 
     def assign(self, node: ast.Assign, place: _Place) -> None:
         if place.top:

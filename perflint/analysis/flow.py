@@ -5,7 +5,7 @@ The guards that keep the rules quiet where nothing is wrong live here, because e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import libcst as cst
 
@@ -16,6 +16,7 @@ from perflint.analysis.tree import Comprehension, Function, Loop, Tree, walk, wa
 SMALL = 16  # a loop over at most so many items known in advance is not worth a finding
 
 LoopNode = cst.For | cst.While
+Own = Callable[[cst.CSTNode], bool]
 
 
 class Flow:
@@ -117,25 +118,22 @@ class Flow:
 
     # Growth
 
-    def accumulates(self, target: cst.BaseExpression, loop: LoopNode) -> bool:
+    def accumulates(self, target: cst.BaseExpression, loop: LoopNode, own: Own | None = None) -> bool:
         """Whether what `target` names lives through the turns of `loop`: nothing there starts it anew.
 
         A value that is reset in each turn, or that belongs to the loop variable, does not grow.
+        `own` tells of assignments that continue the value in a way that `growths` does not know.
         """
         place = dotted(target)
         if place is None:
             return False
-        resets = self.resets(loop)
+        resets = self.resets(loop) if own is None else _resets(loop, own)
         return place not in resets and resets.isdisjoint(_parts(target))
 
     def resets(self, loop: LoopNode) -> set[str]:
         """The places that the loop binds to a value not made from the old one."""
         if loop not in self._resets:
-            self._resets[loop] = found = set()
-            if isinstance(loop, cst.For):
-                found.update(bound_names(loop.target))
-            for node in walk_scope(loop.body):
-                found.update(_reset_by(node))
+            self._resets[loop] = _resets(loop, lambda node: False)
         return self._resets[loop]
 
     # Uses
@@ -197,7 +195,7 @@ class Flow:
     def reads_after(self, name: str, scope: Scope, node: cst.CSTNode) -> list[cst.Name]:
         """Reads that come after `node` in the text, or before it in a loop that runs both again."""
         end = self.tree.span(node).end
-        around = self.loop(node)
+        around = next(reversed([*self.loops(node)]), None)
         found = []
         for read in self.reads(name, scope):
             start = self.tree.span(read).start
@@ -208,19 +206,27 @@ class Flow:
 
     def loop_variable_free(self, loop: cst.For, scope: Scope) -> bool:
         """Whether nothing outside the loop can see its variables: they could move into a comprehension."""
+        if scope.kind != "function" and (scope.kind != "module" or isinstance(self.tree.root, cst.Module)):
+            return False  # a module's names are everybody's
+        return self.loop_variable_unread(loop, scope)
+
+    def loop_variable_unread(self, loop: cst.For, scope: Scope) -> bool:
+        """Whether nothing in sight reads the loop's variables outside of it; a module's may be read elsewhere."""
         for name in bound_names(loop.target):
-            if scope.kind not in ("function", "module") or name in scope.declared:
+            if name in scope.declared or self.captured(name, scope) or self.introspected(scope):
                 return False
-            if scope.kind == "module" and isinstance(self.tree.root, cst.Module):
-                return False  # a module's names are everybody's
-            others = [item for item in scope.bindings.get(name, ()) if not self.inside(item.node, loop)]
-            if others and any(not self.inside(read, loop) for read in self.reads(name, scope)):
+            if any(item.kind == "delete" for item in scope.bindings.get(name, ())):
                 return False
-            if self.captured(name, scope) or self.introspected(scope):
-                return False
-            if any(not self.inside(read, loop) for read in self.reads(name, scope)):
+            if any(not self._rebound_for(name, read, loop) for read in self.reads_after(name, scope, loop)):
                 return False
         return not contains(loop.target, cst.Attribute, cst.Subscript)
+
+    def _rebound_for(self, name: str, read: cst.CSTNode, after: LoopNode) -> bool:
+        """Whether the read stands in the body of another `for` that binds the name first."""
+        return any(
+            isinstance(loop, cst.For) and name in bound_names(loop.target) and not self.inside(after, loop)
+            for loop in self.loops(read)
+        )
 
     def one_line(self, node: cst.CSTNode) -> bool:
         """Whether the statement shares its line: `a; b`, or the body of `for x in y: a`."""
@@ -237,6 +243,15 @@ class Flow:
         """Whether a `try` or `with` of the same function holds the node: partial results may be seen."""
         for above in self.tree.ancestors(node):
             if isinstance(above, (cst.Try, cst.TryStar, cst.With)):
+                return True
+            if isinstance(above, Function):
+                return False
+        return False
+
+    def tried(self, node: cst.CSTNode) -> bool:
+        """Whether a `try` of the same function holds the node: where an exception comes from may matter."""
+        for above in self.tree.ancestors(node):
+            if isinstance(above, (cst.Try, cst.TryStar)):
                 return True
             if isinstance(above, Function):
                 return False
@@ -281,6 +296,14 @@ def bound_names(target: cst.CSTNode) -> set[str]:
             place = dotted(target)
             return {place} if place else set()
     return set()
+
+
+def _resets(loop: LoopNode, own: Own) -> set[str]:
+    found = bound_names(loop.target) if isinstance(loop, cst.For) else set()
+    for node in walk_scope(loop.body):
+        if not own(node):
+            found |= _reset_by(node)
+    return found
 
 
 def _reset_by(node: cst.CSTNode) -> set[str]:

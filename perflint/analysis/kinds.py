@@ -81,7 +81,7 @@ class Kinds:
 
     def name(self, name: str, scope: Scope, strict: bool = False) -> Kind | None:
         """The kind of `name` as used in `scope`."""
-        owner = scope.owner(name)
+        owner = self._owner(name, scope)
         if owner is None:
             return _constant_kind(self.names.facts.constant(name))
         if owner is self.names.top and name in self.names.facts.global_names:
@@ -95,6 +95,14 @@ class Kinds:
                 return answer
             self._known[key] = answer
         return self._known[key]
+
+    def _owner(self, name: str, scope: Scope) -> Scope | None:
+        """The scope that owns a name; None for the module's names in a function, which may be a region alone."""
+        owner, here = scope.owner(name), scope
+        if owner is self.names.top:
+            while here.parent is not None and here.kind != "function":
+                here = here.parent
+        return None if owner is self.names.top and here.kind == "function" else owner
 
     def _agreed(self, bindings: list[Binding], key: tuple[Scope, str, bool]) -> Kind | None:
         """The kind that all bindings give, taking `s = s + x` to give what `s` is."""
@@ -135,7 +143,9 @@ class Kinds:
         self, kind: Kind | None, operator: cst.BaseAugOp, value: Kind | None, strict: bool
     ) -> Kind | None:
         if isinstance(operator, cst.AddAssign):
-            if kind in ("list", "bytearray") or (kind in _SEQUENCES and value == kind):
+            if kind in ("list", "bytearray") and (value is not None or not strict):
+                return kind  # an unknown operand may take over: `[1] + array` and `+=` ask its __radd__
+            if kind in _SEQUENCES and value == kind:
                 return kind
             return kind if kind in ("str", "bytes", "tuple") and value is None and not strict else None
         if isinstance(operator, cst.BitOrAssign) and kind in ("set", "dict"):
@@ -194,9 +204,10 @@ class Kinds:
     def _call(self, node: cst.Call, strict: bool) -> Kind | None:
         match node.func:
             case cst.Attribute(value=owner, attr=cst.Name(value=method)):
-                return self._method(self.of(owner, strict), method, strict) or _LIBRARY.get(
-                    self.names.qualified(node.func) or ""
-                )
+                qualified = self.names.qualified(node.func)
+                if qualified is not None:
+                    return _LIBRARY.get(qualified)  # a module's function, whatever it is called
+                return self._method(self.of(owner, strict), method, strict)
             case cst.Name(value=name) as function:
                 builtin = self.names.builtin(function)
                 if builtin is not None:
@@ -251,7 +262,7 @@ class Kinds:
 
     def _elements_of_name(self, name: str, node: cst.Name, strict: bool) -> Kind | None:
         """Items of a name that is bound once: to an expression, or by an annotated parameter."""
-        owner = self.names.scope(node).owner(name)
+        owner = self._owner(name, self.names.scope(node))
         bindings = owner.bindings[name] if owner is not None else []
         match bindings:
             case [Binding(kind="parameter", annotation=annotation)]:

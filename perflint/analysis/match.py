@@ -22,6 +22,7 @@ Form = Literal[
     "join",  # t = "".join([t, e])
     "display",  # t = [*t, e] and its like; also {**t, k: v}
     "or",  # t = t | e
+    "copy",  # t = dict(t, k=v), t = t.union(e)
 ]
 
 
@@ -85,6 +86,10 @@ def _shape(name: str, value: cst.BaseExpression) -> tuple[Form, tuple[cst.BaseEx
             return ("format", ()) if any(dotted(arg.value) == name for arg in args) else None
         case cst.Call(func=cst.Attribute(attr=cst.Name(value="join")), args=[cst.Arg(value=items)]):
             return ("join", ()) if _among(name, items) else None
+        case cst.Call(func=cst.Name(value="dict"), args=[cst.Arg(value=first, keyword=None, star=""), *_]):
+            return ("copy", ()) if dotted(first) == name else None
+        case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value="union"))) if dotted(owner) == name:
+            return "copy", ()
         case cst.List() | cst.Tuple() | cst.Set() | cst.Dict():
             return _display(name, value)
     return None

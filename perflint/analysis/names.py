@@ -116,6 +116,10 @@ class Names:
         qualified = self.qualified(node)
         return qualified.removeprefix("builtins.") if qualified and qualified.startswith("builtins.") else None
 
+    def means_builtin(self, name: str, scope: Scope) -> bool:
+        """Whether a builtin's name, written in this scope, means that builtin: for text that a fix adds."""
+        return self._qualified_name(name, scope) == f"builtins.{name}"
+
     def _qualified_name(self, name: str, scope: Scope) -> str | None:
         owner = scope.owner(name)
         if owner is not None and owner is not self.top:

@@ -28,15 +28,20 @@ def payoff(code: str, target: Target) -> str:
     for that range must run on. Where none in the range was, the nearest outside does. The
     clause names the version in any case.
     """
-    return clause(_measured().get(code, {}), target)
+    return clause(figures(code), target)
 
 
-def clause(figures: Figures, target: Target) -> str:
+def figures(code: str) -> Figures:
+    """All that was measured of a rule, by Python version; empty where nothing was."""
+    return _measured().get(code, {})
+
+
+def clause(table: Figures, target: Target) -> str:
     """`payoff` on given figures."""
-    version = _version(figures, target)
+    version = _version(table, target)
     if version is None:
         return ""
-    measured = figures[version]
+    measured = table[version]
     ratios = sorted((int(size), float(ratio)) for size, ratio in measured["sizes"].items())
     ends = dict((ratios[0], ratios[-1]))
     growth = _growth(*measured["growth"]) if measured.get("growth") else ""
@@ -46,7 +51,7 @@ def clause(figures: Figures, target: Target) -> str:
     return f"measured {gains} on Python {version}{growth}"
 
 
-def _version(figures: Figures, target: Target) -> str | None:
+def _version(table: Figures, target: Target) -> str | None:
     """The measured version that speaks for `target`."""
 
     def distance(version: Version) -> tuple[bool, int, Version]:
@@ -54,7 +59,7 @@ def _version(figures: Figures, target: Target) -> str | None:
         edge = target.low if version < target.low else target.high
         return outside, abs(version[1] - edge[1]) if outside else 0, version
 
-    versions = {_parse(text): text for text, measured in figures.items() if measured["sizes"]}
+    versions = {_parse(text): text for text, measured in table.items() if measured["sizes"]}
     return versions[min(versions, key=distance)] if versions else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -102,6 +102,19 @@ def _selects(selector: str, rule: Rule) -> bool:
     if selector in ("default", rule.category) or (len(selector) < 6 and rule.code.startswith(selector)):
         return not rule.group
     return selector == rule.group or matches(rule.code, rule.name, selector)
+
+
+@cache
+def runs_all(config: Config) -> Callable[[str], bool]:
+    """A function that tells whether all the rules that a selector stands for are turned on."""
+    chosen = {rule.code for rule in select(config)}
+
+    @cache
+    def known(selector: str) -> bool:
+        meant = {rule.code for rule in rules() if _selects(selector, rule)}
+        return bool(meant) and meant <= chosen
+
+    return known
 
 
 @cache

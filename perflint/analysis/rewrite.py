@@ -31,9 +31,9 @@ def _enclosed(tree: Tree, node: cst.BaseExpression, loose: tuple[type[cst.CSTNod
     text = tree.code(node)
     if getattr(node, "lpar", ()):
         return text
-    bare_tuple = isinstance(node, cst.Tuple)
+    bare = isinstance(node, (cst.Tuple, cst.GeneratorExp))  # a call's sole generator has no brackets of its own
     broken = "\n" in text and not _self_contained(node)
-    return f"({text})" if bare_tuple or broken or isinstance(node, loose) else text
+    return f"({text})" if bare or broken or isinstance(node, loose) else text
 
 
 def _self_contained(node: cst.BaseExpression) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import libcst as cst
 
+from perflint.analysis.accumulate import Accumulators
 from perflint.analysis.facts import Facts, Gate
 from perflint.analysis.flow import Flow
 from perflint.analysis.kinds import Kinds
@@ -100,6 +101,10 @@ class Context:
     @cached_property
     def flow(self) -> Flow:
         return Flow(self.tree, self.names)
+
+    @cached_property
+    def accumulators(self) -> Accumulators:
+        return Accumulators(self.names, self.kinds, self.flow)
 
     def scope(self, node: cst.CSTNode) -> Scope:
         """The scope in which `node` is evaluated."""

@@ -110,12 +110,16 @@ class _Comment:
 
     @cached_property
     def _directives(self) -> list[_Directive]:
-        pairs = ((pattern is _NOQA, match) for pattern in (_NOQA, _IGNORE) for match in pattern.finditer(self.text))
+        pairs = (
+            (pattern is _NOQA, match) for pattern in (_NOQA, _IGNORE) for match in pattern.finditer(self.text)
+        )
         return sorted((self._directive(*pair) for pair in pairs), key=lambda item: item.span)
 
     def _directive(self, noqa: bool, match: re.Match[str]) -> _Directive:
         codes = match["codes"] or ""
-        words = (word.upper() if re.search(r"\d$", word) else word.lower() for word in _SEPARATOR.split(codes))
+        words = (
+            word.upper() if re.search(r"\d$", word) else word.lower() for word in _SEPARATOR.split(codes)
+        )
         start = match.start("codes")
         return _Directive(
             noqa,
@@ -132,7 +136,8 @@ class _Statement:
 
     last: int
     codes: set[str] = field(default_factory=set)
-    blanket: bool = False
+    noqa: bool = False  # there is one without codes
+    ignore: bool = False  # there is one without codes
     used: set[str] = field(default_factory=set)
     hit: bool = False
 
@@ -140,7 +145,9 @@ class _Statement:
         code = finding.code
         prefixes = {code[:length] for length in range(1, len(code) + 1)}
         used = self.codes & (prefixes | {finding.name})
-        if not (used or self.blanket):
+        # Else a comment that does nothing would hide that very finding.
+        ignore = self.ignore and code != UNUSED
+        if not (used or self.noqa or ignore):
             return False
         self.used |= used
         self.hit = True
@@ -157,7 +164,8 @@ class _Statements:
             statement = self.by_first.setdefault(comment.first, _Statement(comment.last))
             for directive in comment.directives(noqa):
                 statement.codes.update(directive.codes)
-                statement.blanket |= not directive.codes
+                statement.noqa |= directive.noqa and not directive.codes
+                statement.ignore |= not (directive.noqa or directive.codes)
         self._firsts = sorted(self.by_first)
 
     def suppress(self, source: Source, finding: Finding) -> bool:
@@ -170,7 +178,11 @@ class _Statements:
 
 
 def _unused(
-    source: Source, comment: _Comment, directive: _Directive, statements: _Statements, known: Callable[[str], bool]
+    source: Source,
+    comment: _Comment,
+    directive: _Directive,
+    statements: _Statements,
+    known: Callable[[str], bool],
 ) -> Iterator[Finding]:
     """PRF002, where the directive is ours and suppressed nothing that it could have."""
     statement = statements.by_first[comment.first]

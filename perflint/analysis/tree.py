@@ -51,8 +51,9 @@ class Tree:
     def span(self, node: cst.CSTNode) -> Span:
         """Where `node` stands in the file, its own parentheses included."""
         left, right = getattr(node, "lpar", ()), getattr(node, "rpar", ())
-        first = self._spans[left[0]] if left else self._spans[node]
-        last = self._spans[right[-1]] if right else self._spans[node]
+        # classes, imports and `with` keep other things than a list of parentheses there
+        first = self._spans[left[0]] if left and isinstance(left, (list, tuple)) else self._spans[node]
+        last = self._spans[right[-1]] if right and isinstance(right, (list, tuple)) else self._spans[node]
         return Span(self._shift + first.start, self._shift + last.start + last.length)
 
     def code(self, node: cst.CSTNode) -> str:
@@ -122,8 +123,10 @@ def parse(source: Source, region: Region) -> Tree:
 def _parse_module(text: str) -> cst.Module:
     try:
         return cst.parse_module(text)
-    except (cst.ParserSyntaxError, RecursionError) as error:
-        raise TreeError(str(error) or "nested too deeply") from None
+    except cst.ParserSyntaxError as error:
+        raise TreeError(" ".join(error.message.split())) from None
+    except RecursionError:
+        raise TreeError("nested too deeply") from None
 
 
 def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:

@@ -83,4 +83,6 @@ def _fix(growth: Growth, name: str, context: Context) -> Fix | None:
     rest = Span(tree.span(growth.operands[0]).start, tree.span(growth.value).end)
     known = all(kinds.of(part, strict=True) == "str" for part in (growth.target, *growth.operands))
     text = f"{name} += {tree.source.slice(*rest)}"
-    return Fix("Add the pieces first", (Edit(span, text),), Applicability.SAFE if known else Applicability.UNSAFE)
+    return Fix(
+        "Add the pieces first", (Edit(span, text),), Applicability.SAFE if known else Applicability.UNSAFE
+    )

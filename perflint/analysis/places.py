@@ -1,0 +1,12 @@
+"""What kind of file a path names."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+
+def is_test_file(path: str) -> bool:
+    """Whether the path is that of a test: `test_*.py`, `*_test.py`, `conftest.py`, or below `tests/`."""
+    place = PurePath(path)
+    named = place.name.startswith("test_") or place.stem.endswith("_test") or place.name == "conftest.py"
+    return named or "tests" in place.parts[:-1]

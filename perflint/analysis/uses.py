@@ -1,0 +1,64 @@
+"""What a program does with a value that it reads: calls it, looks inside, or hands it on."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import libcst as cst
+
+from perflint.analysis.names import Scope
+from perflint.analysis.tree import Tree
+
+Role = Literal["called", "attribute", "subscript", "argument", "compared", "annotation", "other"]
+
+
+class Use(NamedTuple):
+    """One use of a value; `node` is what it takes part in: the call, attribute, subscript or the like."""
+
+    role: Role
+    node: cst.CSTNode | None
+
+
+def use(tree: Tree, node: cst.CSTNode) -> Use:
+    """How the value of `node` is used. Everything but "other" leaves it where it is, or tells who gets it."""
+    parent = tree.parent(node)
+    match parent:
+        case cst.Call(func=func) if func is node:
+            return Use("called", parent)
+        case cst.Attribute(value=value) if value is node:
+            return Use("attribute", parent)
+        case cst.Subscript(value=value) if value is node:
+            return Use("subscript", parent)
+        case cst.Arg() if isinstance(tree.parent(parent), cst.Call):
+            return Use("argument", tree.parent(parent))
+        case cst.Comparison() | cst.ComparisonTarget():
+            return Use("compared", parent)
+        case cst.Annotation():
+            return Use("annotation", parent)
+    return Use("other", parent)
+
+
+def assigned_name(tree: Tree, node: cst.BaseExpression) -> cst.Name | None:
+    """The plain name that a statement `name = node` binds, annotated or not, to `node` alone."""
+    match tree.parent(node):
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Name() as name)], value=value) if value is node:
+            return name
+        case cst.AnnAssign(target=cst.Name() as name, value=value) if value is node:
+            return name
+    return None
+
+
+def method(tree: Tree, call: cst.CSTNode | None) -> str | None:
+    """The name of the method that a call calls: `append` of `xs.append(x)`."""
+    match call:
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))):
+            return name
+    return None
+
+
+def sole_binding(name: str, scope: Scope) -> cst.BaseExpression | None:
+    """The expression that a name of this scope stands for, where one assignment alone binds it."""
+    bindings = scope.bindings.get(name, [])
+    if len(bindings) == 1 and bindings[0].kind == "assign":
+        return bindings[0].value
+    return None

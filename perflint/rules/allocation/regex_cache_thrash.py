@@ -1,0 +1,137 @@
+"""A pattern that changes in every turn of a loop is compiled in it.
+
+`re` keeps the patterns that were compiled last, 512 of them. A loop that makes a new pattern
+for each item pays a lookup by the whole text while they fit, and compiles every time once they
+do not: far more than the match itself.
+
+Bad:
+
+    import re
+
+
+    def openings(words, line):
+        return [word for word in words if re.match(f"{re.escape(word)}:", line)]
+
+Good:
+
+    def openings(words, line):
+        return [word for word in words if line.startswith(f"{word}:")]
+
+Not flagged: patterns that do not depend on a `for` variable, patterns that are looked up
+(`patterns[i]`), loops over a few known items, compiled patterns that are kept (stored, appended,
+returned, collected by a comprehension): that is the cure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from perflint.analysis.facts import Gate
+from perflint.analysis.invariance import dependents, few, repeats
+from perflint.analysis.match import names_in
+from perflint.analysis.places import is_test_file
+from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.tree import Comprehension
+from perflint.analysis.uses import assigned_name, use
+from perflint.model.diagnostics import Finding, Severity
+
+_CALLS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")
+_NAMES = tuple(f"{module}.{call}" for module in ("re", "regex") for call in _CALLS)
+
+rule = Rule(
+    code="PRF224",
+    name="regex-cache-thrash",
+    summary="a new regular expression is compiled for each item of a loop",
+    category="allocation",
+    severity=Severity.INFO,
+    since="0.1",
+    fix="never",
+    gate=Gate(names=_NAMES),
+    doc=__doc__,
+    benchmark=Benchmark(
+        setup="words = [f'w{i}' for i in range(n)]\nline = 'w7: text'",
+        call="openings(words, line)",
+        sizes=(100, 400, 1_000),
+    ),
+)
+
+
+@rule.visits(cst.Call)
+def check(node: cst.Call, context: Context) -> Iterator[Finding]:
+    qualified = context.names.qualified(node.func)
+    if qualified not in _NAMES or not node.args or node.args[0].star or is_test_file(context.source.path):
+        return
+    pattern = next(
+        (arg.value for arg in node.args if arg.keyword and arg.keyword.value == "pattern"), node.args[0].value
+    )
+    if not _varies(pattern, node, context):
+        return
+    if qualified.endswith(".compile") and _kept(node, context):
+        return
+    module = qualified.partition(".")[0]
+    size = "512 distinct patterns" if module == "re" else "the size of its cache"
+    yield rule.finding(
+        context,
+        pattern,
+        f"pattern text changes every iteration, past {size} `{module}` recompiles each time; "
+        "use str methods, one alternation, or cache compiled patterns",
+    )
+
+
+def _varies(pattern: cst.BaseExpression, node: cst.Call, context: Context) -> bool:
+    """Whether the text is put together from what a loop over many items gives."""
+    # the innermost loop decides: a pattern of the loop around it serves for all turns of this one
+    loop = next((item for item in repeats(context.flow, node) if not few(context.flow, item)), None)
+    built = _built(pattern, loop, context) if loop is not None else None
+    if loop is None or built is None or not names_in(built) & dependents(loop):
+        return False
+    return not (isinstance(loop, cst.For) and context.flow.runs_once(node, loop))
+
+
+def _built(pattern: cst.BaseExpression, loop: cst.CSTNode, context: Context) -> cst.BaseExpression | None:
+    """The expression that puts the text together: the pattern, or what its name is bound to in the loop."""
+    match pattern:
+        case (
+            cst.FormattedString()
+            | cst.BinaryOperation(operator=cst.Add() | cst.Modulo())
+            | cst.ConcatenatedString()
+        ):
+            return pattern
+        case cst.Call(func=cst.Attribute(value=cst.SimpleString(), attr=cst.Name(value="format"))):
+            return pattern
+        case cst.Name(value=name):
+            owner = context.scope(pattern).owner(name)
+            bindings = owner.bindings[name] if owner is not None else []
+            if (
+                len(bindings) == 1
+                and bindings[0].value is not None
+                and context.flow.inside(bindings[0].node, loop)
+            ):
+                value = bindings[0].value
+                return None if isinstance(value, cst.Name) else _built(value, loop, context)
+    return None
+
+
+def _kept(node: cst.Call, context: Context) -> bool:
+    """Whether the compiled pattern outlives the turn: then it is compiled once for many matches."""
+    name = assigned_name(context.tree, node)
+    if name is None:
+        if isinstance(context.tree.parent(node), Comprehension):
+            return True
+        above = use(context.tree, node)
+        # `.match` alone is kept as `pattern` would be
+        return (
+            above.role != "attribute" or above.node is None or use(context.tree, above.node).role != "called"
+        )
+    scope = context.scope(node)
+    reads = context.flow.reads(name.value, scope)
+    if name.value in scope.declared or context.flow.captured(name.value, scope):
+        return True
+    # one match per compilation, and no loop over texts in between
+    return any(
+        use(context.tree, read).role != "attribute"
+        or context.flow.repeated(read) is not context.flow.repeated(node)
+        for read in reads
+    )
