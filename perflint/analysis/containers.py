@@ -183,7 +183,9 @@ def exact(context: Context, name: str, node: cst.CSTNode) -> Kind | None:
     owner = context.scope(node).owner(name)
     if owner is None or name in owner.declared:
         return None
-    if owner is context.names.top and (owner is not context.scope(node) or name in context.facts.global_names):
+    if owner is context.names.top and (
+        owner is not context.scope(node) or name in context.facts.global_names
+    ):
         return None  # other modules may rebind it before a function runs
     answers: set[Kind | None] = set()
     for item in owner.bindings[name]:

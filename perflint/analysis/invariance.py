@@ -36,6 +36,12 @@ _CHANGERS = frozenset(
 )
 
 
+def inner(flow: Flow, node: cst.CSTNode) -> bool:
+    """Whether a function's body or a loop statement holds the node: what a gate with `inner` admits."""
+    functions = (above for above in flow.tree.ancestors(node) if isinstance(above, cst.FunctionDef))
+    return flow.loop(node) is not None or any(flow.inside(node, function.body) for function in functions)
+
+
 def repeats(flow: Flow, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """All loops and comprehensions that evaluate `node` again, innermost first, within its own function."""
     here = flow.repeated(node)

@@ -25,8 +25,8 @@ Good:
 
 Counted are names bound in the same function to `np.arange`, `linspace`, `zeros`, `array` and
 the like, one-dimensional by construction and of numbers. Not flagged: parameters, arrays of
-unknown shape or of objects, a few known items, loops that write into the array. There is no
-fix: `.tolist()` gives `int` and `float` where the loop had `np.int64` and `np.float64`, whose
+unknown shape or of objects, a few known items, loops that write into the array or call NumPy in
+each turn. There is no fix: `.tolist()` gives `int` and `float` where the loop had `np.int64` and `np.float64`, whose
 overflow, division by zero and text differ.
 """
 
@@ -96,7 +96,7 @@ def check_loop(node: cst.For | cst.CompFor, context: Context) -> Iterator[Findin
             if not isinstance(node, cst.For) or not _indexed(node, inner, context):
                 return
             array = inner
-    if isinstance(array, cst.Name) and _is_array(array, context) and not _written(node, array, context):
+    if isinstance(array, cst.Name) and _is_array(array, context) and not _busy(node, array, context):
         yield rule.finding(
             context,
             node.iter,
@@ -124,7 +124,7 @@ def _is_array(node: cst.Name, context: Context) -> bool:
     if is_test_file(context.source.path):
         return False
     scope = context.scope(node).owner(node.value)
-    if scope is None or scope.kind not in ("function", "module") or _reshaped(node.value, scope, context):
+    if scope is None or _shared(scope, node, context) or _reshaped(node.value, scope, context):
         return False
     value = sole_binding(node.value, _without_growth(scope, node.value))
     if not isinstance(value, cst.Call) or any(arg.star for arg in value.args):
@@ -145,6 +145,12 @@ def _is_array(node: cst.Name, context: Context) -> bool:
     if maker == "fromiter":
         return typed is True
     return _length(plain[0], context) if maker in _FILLED else _items(plain[0], context)
+
+
+def _shared(scope: Scope, node: cst.Name, context: Context) -> bool:
+    """Whether the array belongs to a class, or to the module and is used in a function: a table, mostly."""
+    inside = any(isinstance(above, cst.FunctionDef) for above in context.tree.ancestors(node))
+    return scope.kind not in ("function", "module") or (scope.kind == "module" and inside)
 
 
 def _without_growth(scope: Scope, name: str) -> Scope:
@@ -225,11 +231,15 @@ def _indexed(loop: cst.For, array: cst.BaseExpression, context: Context) -> bool
     )
 
 
-def _written(loop: cst.For | cst.CompFor, array: cst.Name, context: Context) -> bool:
-    """Whether the loop stores into the array: then each item may depend on the last one."""
-    for part in walk(loop):
+def _busy(loop: cst.For | cst.CompFor, array: cst.Name, context: Context) -> bool:
+    """Whether the loop stores into the array (each item may depend on the last) or calls NumPy in each
+    turn (that costs more than the boxing)."""
+    whole = loop if isinstance(loop, cst.For) else context.tree.parent(loop) or loop
+    for part in walk(whole):
         match part:
             case cst.AssignTarget(target=target) | cst.AugAssign(target=target):
                 if not isinstance(target, cst.Name) and root(target) == array.value:
                     return True
+            case cst.Call(func=function) if (context.names.qualified(function) or "").startswith("numpy."):
+                return True
     return False

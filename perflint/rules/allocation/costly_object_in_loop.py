@@ -49,7 +49,7 @@ from typing import NamedTuple
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import invariant, needless, static
+from perflint.analysis.invariance import inner, invariant, needless, static
 from perflint.analysis.match import names_in
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rewrite import indentation, statement_lines
@@ -115,7 +115,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if qualified == "re.compile" and not _matched_here(node, context):
         return
     loops = needless(context.flow, node, [arg.value for arg in node.args])
-    if not loops or not context.flow.repeated(node) or _rare(node, context):
+    if not loops or not inner(context.flow, node) or _rare(node, context):
         return
     if row.state and _changes(node, loops[0], context):
         return
@@ -212,16 +212,16 @@ def _fix(node: cst.Call, loops: list[cst.CSTNode], context: Context) -> Fix | No
     """Move the assignment above the outermost loop, where it is a plain statement of the innermost."""
     tree, flow = context.tree, context.flow
     name, scope, line = assigned_name(tree, node), context.scope(node), tree.statement(node)
-    inner, outer = loops[0], loops[-1]
+    near, outer = loops[0], loops[-1]
     if name is None or not flow.private(name.value, scope) or not isinstance(outer, (cst.For, cst.While)):
         return None
     if (
-        not isinstance(inner, (cst.For, cst.While))
-        or tree.parent(line) is not inner.body
+        not isinstance(near, (cst.For, cst.While))
+        or tree.parent(line) is not near.body
         or flow.one_line(line)
     ):
         return None
-    if len(scope.bindings[name.value]) > 1 or len(inner.body.body) < 2:
+    if len(scope.bindings[name.value]) > 1 or len(near.body.body) < 2:
         return None
     if flow.tried(line) or not static(flow, node):
         return None

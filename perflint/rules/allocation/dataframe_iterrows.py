@@ -66,6 +66,8 @@ rule = Rule(
 
 _WRAPPERS = ("enumerate", "tqdm", "track", "progress", "list", "reversed")
 _PARTS = ("head", "tail", "sample", "nlargest", "nsmallest")
+# What `row.name` means of the Series itself, and not of a column.
+_OF_SERIES = ("values", "array", "index", "name", "dtype", "iloc", "loc", "at", "iat", "str", "shape", "size")
 _WRITES = ("at", "iat", "loc", "iloc")
 
 
@@ -78,7 +80,7 @@ def check(node: cst.For | cst.CompFor, context: Context) -> Iterator[Finding]:
     if _head(frame) or (isinstance(node, cst.For) and _first_only(node, call, context)):
         return
     known = not _foreign(frame, context)
-    severity = Severity.WARNING if known and _by_label(node, call, context) else Severity.INFO
+    severity = Severity.WARNING if known and _by_label(node, context) else Severity.INFO
     yield rule.finding(
         context,
         call,
@@ -128,25 +130,20 @@ def _foreign(frame: cst.BaseExpression, context: Context) -> bool:
     return False
 
 
-def _by_label(loop: cst.For | cst.CompFor, call: cst.Call, context: Context) -> bool:
+def _by_label(loop: cst.For | cst.CompFor, context: Context) -> bool:
     """Whether all that the loop asks of its row are values by constant labels."""
     whole: cst.CSTNode = loop
     if isinstance(loop, cst.CompFor):
         while isinstance(whole, cst.CompFor):
             whole = context.tree.parent(whole) or whole
     name = _row(loop.target)
-    frame = context.tree.code(call.func.value)  # type: ignore[attr-defined]
     for part in walk(whole):
         match part:
             case cst.Name(value=word) if word == name and not context.flow.inside(part, loop.target):
                 if not _value(part, context):
                     return False
-            case cst.Subscript(value=cst.Attribute(value=owner, attr=cst.Name(value=door))) if (
-                door in _WRITES
-            ):
-                if context.tree.code(owner) == frame and isinstance(
-                    context.tree.parent(part), cst.AssignTarget
-                ):
+            case cst.Subscript(value=cst.Attribute(attr=cst.Name(value=door))) if door in _WRITES:
+                if isinstance(context.tree.parent(part), cst.AssignTarget):
                     return False
     return name is not None
 
@@ -166,6 +163,6 @@ def _value(read: cst.Name, context: Context) -> bool:
     match node:
         case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=cst.SimpleString()))]):
             return not isinstance(context.tree.parent(node), cst.AssignTarget)
-        case cst.Attribute():
+        case cst.Attribute(attr=cst.Name(value=attribute)) if attribute not in _OF_SERIES:
             return use(context.tree, node).role != "called"
     return False

@@ -45,7 +45,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"join", b"tuple", b"sorted", b"extend")),
+    gate=Gate(text=(b"join(", b"tuple(", b"sorted(", b"extend(")),
     doc=__doc__,
     benchmark=Benchmark(setup="fields = ['x' * 7] * n", call="line(fields)"),
     group="micro",
@@ -58,6 +58,8 @@ _TEXT = ("str", "bytes", "bytearray")
 
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
+    if not node.whitespace_after_func.empty:  # the gate looks for `join(`
+        return
     match node.args:
         case [cst.Arg(value=cst.GeneratorExp() as generator, keyword=None, star=""), *rest]:
             pass

@@ -109,7 +109,7 @@ def _number(node: cst.BaseExpression, context: Context) -> int | None:
             constant = context.facts.constant(name)
             return _evaluated(constant) if constant is not None else None
         case cst.BinaryOperation(operator=cst.Multiply() | cst.LeftShift() | cst.Power()):
-            return _evaluated(ast.parse(context.tree.code(node).strip("()"), mode="eval").body)
+            return _evaluated(ast.parse(f"({context.tree.code(node)})", mode="eval").body)
     return None
 
 

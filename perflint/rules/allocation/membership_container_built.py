@@ -27,6 +27,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
+from perflint.analysis.invariance import inner
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -62,7 +63,7 @@ def check(node: cst.Comparison, context: Context) -> Iterator[Finding]:
             ):
                 maker = _maker(call, context)
                 items = _items(call.args[0].value)
-                if maker is not None and items and _runs_often(node, context):
+                if maker is not None and items and inner(context.flow, node):
                     yield from _judge(call, maker, items, context)
 
 
@@ -111,26 +112,12 @@ def _constant(node: cst.BaseExpression) -> bool:
     return isinstance(node, _LITERALS)
 
 
-def _runs_often(node: cst.Comparison, context: Context) -> bool:
-    if context.flow.loop(node) is not None:
-        return True
-    return any(
-        isinstance(above, cst.FunctionDef) and _in_body(node, above, context)
-        for above in context.tree.ancestors(node)
-    )
-
-
-def _in_body(node: cst.CSTNode, function: cst.FunctionDef, context: Context) -> bool:
-    """Whether the function runs the node, as opposed to its defaults and decorators."""
-    return context.flow.inside(node, function.body)
-
-
 def _fix(call: cst.Call, maker: str, context: Context) -> Fix | None:
     span, display = context.tree.span(call), call.args[0].value
     if context.tree.comments(span) or not isinstance(display, (cst.List, cst.Tuple, cst.Set)):
         return None
     first, last = display.elements[0].value, display.elements[-1].value
-    inner = Span(context.tree.span(first).start, context.tree.span(last).end)
-    edit = Edit(span, "{" + context.source.slice(*inner) + "}")
+    within = Span(context.tree.span(first).start, context.tree.span(last).end)
+    edit = Edit(span, "{" + context.source.slice(*within) + "}")
     applicability = Applicability.UNSAFE if maker == "dict.fromkeys" else Applicability.SAFE
     return Fix("Write a set display", (edit,), applicability)

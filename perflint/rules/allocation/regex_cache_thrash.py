@@ -18,7 +18,7 @@ Good:
         return [word for word in words if line.startswith(f"{word}:")]
 
 Not flagged: patterns that do not depend on a `for` variable, patterns that are looked up
-(`patterns[i]`), loops over a few known items, compiled patterns that are kept (stored, appended,
+(`patterns[i]`), loops over a few known items or a constant, loops that stop at the first match, compiled patterns that are kept (stored, appended,
 returned, collected by a comprehension): that is the cure.
 """
 
@@ -29,11 +29,11 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import dependents, few, repeats
+from perflint.analysis.invariance import dependents, few, inner, repeats
 from perflint.analysis.match import names_in
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.tree import Comprehension
+from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.analysis.uses import assigned_name, use
 from perflint.model.diagnostics import Finding, Severity
 
@@ -48,7 +48,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="never",
-    gate=Gate(names=_NAMES),
+    gate=Gate(names=_NAMES, inner=True),
     doc=__doc__,
     benchmark=Benchmark(
         setup="words = [f'w{i}' for i in range(n)]\nline = 'w7: text'",
@@ -66,7 +66,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     pattern = next(
         (arg.value for arg in node.args if arg.keyword and arg.keyword.value == "pattern"), node.args[0].value
     )
-    if not _varies(pattern, node, context):
+    if not inner(context.flow, node) or not _varies(pattern, node, context):
         return
     if qualified.endswith(".compile") and _kept(node, context):
         return
@@ -87,7 +87,20 @@ def _varies(pattern: cst.BaseExpression, node: cst.Call, context: Context) -> bo
     built = _built(pattern, loop, context) if loop is not None else None
     if loop is None or built is None or not names_in(built) & dependents(loop):
         return False
-    return not (isinstance(loop, cst.For) and context.flow.runs_once(node, loop))
+    return not _stops_early(loop, context)
+
+
+def _stops_early(loop: cst.CSTNode, context: Context) -> bool:
+    """Whether the loop looks for the first match in a list of patterns, which is seldom long."""
+    if isinstance(loop, cst.For):
+        return any(isinstance(part, (cst.Break, cst.Return)) for part in walk_scope(loop.body))
+    above = use(context.tree, loop)
+    return (
+        isinstance(loop, cst.GeneratorExp)
+        and above.role == "argument"
+        and isinstance(above.node, cst.Call)
+        and context.names.builtin(above.node.func) in ("any", "all", "next")
+    )
 
 
 def _built(pattern: cst.BaseExpression, loop: cst.CSTNode, context: Context) -> cst.BaseExpression | None:

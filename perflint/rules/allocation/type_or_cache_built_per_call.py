@@ -25,7 +25,7 @@ Good:
         return Range(min(values), max(values))
 
 Not flagged: types that are returned, stored or handed on (factories), types made from
-arguments or from the loop's variable, plain `class` statements in functions, `main`, cached
+arguments or from the loop's variable, `class` and `type(..)` outside of loops, `main`, cached
 functions and `__init_subclass__`, code under `if TYPE_CHECKING`, test files. A nested cached
 function counts only where it is called once and not by itself: otherwise its cache is of use
 within the call.
@@ -38,7 +38,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import independent, needless, static
+from perflint.analysis.invariance import independent, inner, needless, static
 from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
 from perflint.analysis.places import is_test_file
@@ -63,7 +63,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="never",
-    gate=Gate(text=(b'type("', b"type('"), loop_text=(b"class",), names=(*_TYPES, *_CACHES), inner=True),
+    gate=Gate(loop_text=(b"class", b'type("', b"type('"), names=(*_TYPES, *_CACHES), inner=True),
     doc=__doc__,
     benchmark=Benchmark(
         setup="values = [3, 1, 2]\ntimes = range(n)",
@@ -90,11 +90,16 @@ _KEEPERS = (
 @rule.visits(cst.Call)
 def check_call(node: cst.Call, context: Context) -> Iterator[Finding]:
     form = _form(node, context)
-    if form is None or _exempt(node, context):
+    if form is None or not inner(context.flow, node) or _exempt(node, context):
         return
     if needless(context.flow, node, [arg.value for arg in node.args]):
         when = "iteration"
-    elif context.flow.repeated(node) is None and _in_function(node, context) and _fixed(node, context):
+    elif (
+        form != "type"
+        and context.flow.repeated(node) is None
+        and _in_function(node, context)
+        and _fixed(node, context)
+    ):
         when = "call"
     else:
         return
@@ -153,16 +158,16 @@ def _form(node: cst.Call, context: Context) -> str | None:
 def _exempt(node: cst.CSTNode, context: Context) -> bool:
     if is_test_file(context.source.path):
         return True
-    inner = True
+    own = True  # no function in between yet
     for above in context.tree.ancestors(node):
         match above:
             case cst.FunctionDef(name=cst.Name(value=name), decorators=decorators):
                 if name in _ONCE or any(_keeps(item, context) for item in decorators):
                     return True
-                inner = False
-            case cst.If(test=test) if inner and context.tree.code(test).endswith("TYPE_CHECKING"):
+                own = False
+            case cst.If(test=test) if own and context.tree.code(test).endswith("TYPE_CHECKING"):
                 return True
-            case cst.Decorator() | cst.ClassDef() if inner:
+            case cst.Decorator() | cst.ClassDef() if own:
                 return True
     return False
 

@@ -1,0 +1,80 @@
+"""How a gate finds qualified names in the bytes, and which paths are tests."""
+
+import ast
+
+import pytest
+
+from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.needles import needles
+from perflint.analysis.places import is_test_file
+from perflint.model.config import Config
+from perflint.model.source import Source
+
+CONFIG = Config()
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        ({"datetime": {"datetime.datetime"}}, (b"datetime.strptime",)),
+        ({"dt": {"datetime"}}, (b"dt.datetime.strptime",)),
+        ({"dt": {"datetime", "pendulum"}}, (b"dt.datetime.strptime",)),
+        ({"datetimes": {"datetimes"}}, ()),
+        ({}, ()),
+    ],
+)
+def test_needles_follow_the_imports(imports: dict[str, set[str]], expected: tuple[bytes, ...]) -> None:
+    assert needles(["datetime.datetime.strptime"], imports) == expected
+
+
+def admitted(gate: Gate, text: str, config: Config = CONFIG) -> list[bool]:
+    """Whether the gate admits the module's own code, then each function."""
+    source = Source("test.py", text.encode())
+    facts = Facts(source, ast.parse(text))
+    resolved = gate.resolved(config, facts)
+    regions = (facts.module, *facts.regions)
+    return [resolved is not None and resolved.admits_region(source, region) for region in regions]
+
+
+def test_a_name_that_is_not_imported_is_in_no_region() -> None:
+    gate = Gate(names=("re.compile",))
+    assert admitted(gate, "import re\ndef f(): re.compile('')\ndef g(): x.compile('')\n") == [
+        False,
+        True,
+        False,
+    ]
+    assert admitted(gate, "def f(): re.compile('')\n") == [False, False]
+    assert admitted(gate, "def f():\n    from re import compile as c\n    c('')\n") == [False, True]
+
+
+def test_options_add_names() -> None:
+    gate = Gate(names=("re.compile",), option="costly_objects")
+    config = Config(costly_objects=("acme.Parser",))
+    assert admitted(gate, "import acme\ndef f(): acme.Parser()\n", config) == [False, True]
+
+
+def test_inner_gates_pass_over_module_code_outside_of_loops() -> None:
+    gate = Gate(text=(b"set(["), inner=True)
+    assert admitted(gate, "x = set([1])\ndef f(): return set([1])\n") == [False, True]
+    assert admitted(gate, "for x in y:\n    z = set([1])\n") == [True]
+
+
+def test_loop_needles_count_only_in_loops() -> None:
+    gate = Gate(loop_text=(b"class",))
+    assert admitted(gate, "class A: pass\ndef f():\n    while 1:\n        class B: pass\n") == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("test_a.py", True),
+        ("src/a_test.py", True),
+        ("conftest.py", True),
+        ("tests/helpers.py", True),
+        ("src/latest.py", False),
+        ("src/testing.py", False),
+        ("contest.py", False),
+    ],
+)
+def test_test_files(path: str, expected: bool) -> None:
+    assert is_test_file(path) is expected
