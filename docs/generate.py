@@ -1,6 +1,9 @@
-"""Writes `docs/rules/` from the rules themselves: `python docs/generate.py`; `--check` only compares.
+"""Writes `docs/rules/` and the README's first screen from the rules themselves.
 
-A page holds what `perflint explain` prints: the docstring, the measured figures, the gate in words.
+    python docs/generate.py            # write what is stale
+    python docs/generate.py --check    # only compare; exit 1 if something is stale
+
+A rule's page holds its docstring and its measured figures, the README what `perflint check` says of the demo.
 """
 
 from __future__ import annotations
@@ -8,11 +11,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from perflint.analysis import engine
 from perflint.analysis.payoff import figures
 from perflint.analysis.registry import rules
 from perflint.analysis.rule import Rule
+from perflint.model.config import Config
+from perflint.model.outcome import Outcome
+from perflint.model.source import Source
+from perflint.reports import FORMATS, PLAIN
 
 FOLDER = Path(__file__).parent / "rules"
+README = Path(__file__).parent.parent / "README.md"
+OPENING = "$ perflint check fixtures/demo/report.py\n"
 FIXES = {"never": "no fix", "sometimes": "a fix where it can be made", "always": "always a fix"}
 
 
@@ -73,9 +83,20 @@ def index() -> str:
     return "\n".join([*lines, "", f"perflint's own: {own}", ""])
 
 
+def readme() -> str:
+    """The README with the findings of the demo's first file in it."""
+    text = README.read_text("utf-8")
+    before, rest = text.split(OPENING, 1)
+    path = "fixtures/demo/report.py"
+    source = Source(path, (README.parent / path).read_bytes())
+    outcome = Outcome(path, engine.check(source, Config()), raw=source.data)
+    screen = "".join(FORMATS["text"]([outcome], PLAIN)).strip()
+    return f"{before}{OPENING}{screen}\n```{rest.partition('```')[2]}"
+
+
 def main() -> int:
     pages = {FOLDER / f"{rule.name}.md": page(rule) for rule in rules()}
-    pages[FOLDER / "index.md"] = index()
+    pages |= {FOLDER / "index.md": index(), README: readme()}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     stale += [path for path in FOLDER.glob("*.md") if path not in pages]
     if "--check" in sys.argv:

@@ -51,7 +51,9 @@ def broken_laws(path: Path) -> tuple[list[str], bytes | None]:
     if {item.code for item in findings} == {"PRF000"}:
         return [], None
     broken = [f"{path}: {item.message}" for item in findings if item.code == "PRF001"]
-    if findings != engine.check(source, CONFIG, gates=False):
+    ungated = engine.check(source, CONFIG, gates=False)
+    whole = all(item.code != "PRF000" for item in ungated)  # LibCST may read the functions, but not the module
+    if whole and findings != ungated:
         broken.append(f"{path}: findings differ with gates off")
     fixed = source
     for allow in (Applicability.SAFE, Applicability.UNSAFE):

@@ -12,8 +12,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.
 LAYERS = (
     ("model",),
     (
-        *(f"analysis.{name}" for name in ("facts", "tree", "names", "kinds", "flow", "match", "rewrite", "rule")),
-        *(f"analysis.{name}" for name in ("payoff",)),
+        "analysis",
         "fixing.imports",  # a rule's fix may need one
     ),
     ("rules",),
@@ -21,7 +20,7 @@ LAYERS = (
     ("project", "reports", "evidence", "testing"),
     ("cli", "flake8", "__main__"),
 )
-SHARED = 1  # the layer of analysis that rules may ask; a new shared module belongs to it
+SHARED = 1  # the layer that rules may ask
 
 OVER_BUDGET: dict[str, str] = {}  # "file" or "file:function" -> why it may be longer
 
@@ -37,7 +36,7 @@ def layer(module: str) -> int:
         for prefix in prefixes
         if module == prefix or module.startswith(f"{prefix}.")
     ]
-    return max(ranks)[1] if ranks else SHARED if module.startswith("analysis.") else -1
+    return max(ranks)[1] if ranks else -1
 
 
 def imported(path: Path) -> set[str]:

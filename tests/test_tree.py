@@ -24,6 +24,7 @@ def trees_of(text: str) -> list[Tree]:
         "class A:\n\t@property\n\tdef f(self):\n\t\treturn (1,\n# far left\n2)",
         "x = 1\n\x0c\ndef f():\n    return (1, 'ü')\n",
         "if x:\n        def f(): return (1, 'ü')",
+        "def f():\n    try:\n        pass\n    except E :\n        return (1, 'ü')\n",
         "class A:\n    '''\n doc '''\n    def f(self):\n        '''\nfar left\n'''\n        return (1, 'ü')\n",
     ],
 )

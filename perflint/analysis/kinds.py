@@ -46,6 +46,7 @@ _ANNOTATIONS: dict[str, Kind] = {
 }
 _ITERABLES = {"list", "List", "set", "Set", "frozenset", "Sequence", "Iterable", "Iterator", "Collection"}
 _SEQUENCES = {"str", "bytes", "list", "tuple"}
+_STEPS = 300  # names looked at for one answer: in long formulas, names rest on one another by the dozen
 _DEPTH = 40  # names that lead to names; deeper chains are unknown
 
 
@@ -56,6 +57,7 @@ class Kinds:
         self.names = names
         self._known: dict[tuple[Scope, str, bool], Kind | None] = {}
         self._assumed: dict[tuple[Scope, str, bool], Kind | None] = {}
+        self._steps = 0
 
     def of(self, node: cst.BaseExpression | None, strict: bool = False) -> Kind | None:
         """The exact builtin type of the value, or None where it is not known."""
@@ -90,6 +92,9 @@ class Kinds:
         if key in self._assumed:
             return self._assumed[key]
         if key not in self._known:
+            self._steps = self._steps + 1 if self._assumed else 0
+            if self._steps > _STEPS:
+                return None
             answer = self._agreed(owner.bindings[name], key)
             if self._assumed:  # what it rests on is not settled yet
                 return answer

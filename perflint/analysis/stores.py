@@ -176,15 +176,21 @@ class _Reader:
 
 
 def _setters(owner: ast.ClassDef) -> dict[str, set[str]]:
-    """Attribute -> the methods that assign it; `+=` is no assignment."""
+    """Attribute -> the methods that assign it, themselves or by a method they use; `+=` is no assignment."""
     found: dict[str, set[str]] = defaultdict(set)
-    methods = [item for item in owner.body if isinstance(item, _Function) and item.name != "__init__"]
-    for method in methods:
-        for node in ast.walk(method):
-            for target in node.targets if isinstance(node, ast.Assign) else ():
-                for part in ast.walk(target):
-                    if isinstance(part, ast.Attribute):
-                        found[part.attr].add(method.name)
+    used: dict[str, set[str]] = {}
+    for method in (item for item in owner.body if isinstance(item, _Function) and item.name != "__init__"):
+        parts = [node for node in ast.walk(method) if isinstance(node, (ast.Attribute, ast.Assign))]
+        used[method.name] = {node.attr for node in parts if isinstance(node, ast.Attribute)}
+        targets = (target for node in parts if isinstance(node, ast.Assign) for target in node.targets)
+        for part in (part for target in targets for part in ast.walk(target)):
+            if isinstance(part, ast.Attribute):
+                found[part.attr].add(method.name)
+    for setters in found.values():
+        size = 0
+        while len(setters) > size:
+            size = len(setters)
+            setters |= {name for name, uses in used.items() if uses & setters}
     return found
 
 

@@ -7,7 +7,7 @@ are most of a tree. Only this module knows `libcst.metadata`.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache, cached_property
@@ -42,11 +42,14 @@ class TreeError(Exception):
 class Tree:
     """The statements of one region and what is known of its nodes."""
 
-    def __init__(self, source: Source, module: cst.Module, root: cst.CSTNode, shift: int) -> None:
+    def __init__(self, source: Source, region: Region, prefix: str = "") -> None:
+        """Raise TreeError where LibCST cannot read the region."""
+        text = prefix + source.slice(*region.span)
         self.source = source
-        self.module = module
-        self.root = root  # the module, or the function of the region
-        self._shift = shift
+        self.module = _parse_module(text)
+        self.root = _root(self.module, region)
+        self._text = text.encode()
+        self._shift = region.span.start - len(prefix)
 
     def span(self, node: cst.CSTNode) -> Span:
         """Where `node` stands in the file, its own parentheses included."""
@@ -54,7 +57,7 @@ class Tree:
         # classes, imports and `with` keep other things than a list of parentheses there
         first = self._spans[left[0]] if left and isinstance(left, (list, tuple)) else self._spans[node]
         last = self._spans[right[-1]] if right and isinstance(right, (list, tuple)) else self._spans[node]
-        return Span(self._shift + first.start, self._shift + last.start + last.length)
+        return Span(self._offset(first.start), self._offset(last.start + last.length, end=True))
 
     def code(self, node: cst.CSTNode) -> str:
         """The node's text as it stands in the file, its own parentheses included."""
@@ -93,31 +96,57 @@ class Tree:
         except Exception as error:  # LibCST recurses, and wraps what it meets at the limit
             raise TreeError("an expression is nested too deeply") from error
 
+    def _offset(self, at: int, end: bool = False) -> int:
+        """Where in the file a byte of LibCST's text stands."""
+        lost = bisect_left(self._lost, at) if end else bisect_right(self._lost, at)
+        return self._shift + at + lost
+
+    @cached_property
+    def _lost(self) -> list[int]:
+        """Where LibCST's text lacks white space that the file has, once for each byte: it forgets the
+        blank in `except Error :` and some at the end of the file."""
+        if self._spans[self.module].length == len(self._text):
+            return []
+        return _missing(self.module.code.encode(), self._text)
+
     @cached_property
     def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
         return {child: node for node in walk(self.root) for child in children(node)}
 
     @cached_property
     def _comments(self) -> list[int]:
-        return sorted(
-            self._shift + span.start for node, span in self._spans.items() if isinstance(node, cst.Comment)
-        )
+        comments = (span.start for node, span in self._spans.items() if isinstance(node, cst.Comment))
+        return sorted(map(self._offset, comments))
 
 
 def parse(source: Source, region: Region) -> Tree:
     """The tree of a region; raise TreeError where LibCST cannot read it."""
-    text = source.slice(*region.span)
-    if not region.function:
-        module = _parse_module(text)
-        return Tree(source, module, module, region.span.start)
-    if text[:1] not in " \t\f":
-        module = _parse_module(text)
-        return Tree(source, module, module.body[0], region.span.start)
-    module = _parse_module(_PREFIX + text)
+    indented = region.function and source.data[region.span.start : region.span.start + 1] in b" \t\f"
+    return Tree(source, region, _PREFIX if indented else "")
+
+
+def _root(module: cst.Module, region: Region) -> cst.CSTNode:
     match module.body:
-        case [cst.If(body=cst.IndentedBlock([function]), orelse=None)]:
-            return Tree(source, module, function, region.span.start - len(_PREFIX))
+        case _ if not region.function:
+            return module
+        case [cst.If(body=cst.IndentedBlock([cst.FunctionDef() as function]), orelse=None)]:
+            return function
+        case [cst.FunctionDef() as function]:
+            return function
     raise TreeError("the region is not one function")
+
+
+def _missing(short: bytes, full: bytes) -> list[int]:
+    """The places in `short` at which it lacks white space of `full`; TreeError where more differs."""
+    lost, at = [], 0
+    for byte in full:
+        if at < len(short) and short[at] == byte:
+            at += 1
+        elif byte in b" \t\f\r\n\\":
+            lost.append(at)
+        else:
+            raise TreeError("its text would change on the way")
+    return lost
 
 
 def _parse_module(text: str) -> cst.Module:

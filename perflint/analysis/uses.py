@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Literal, NamedTuple
 
 import libcst as cst
 
+from perflint.analysis.facts import Facts
 from perflint.analysis.names import Scope
 from perflint.analysis.tree import Tree
 
@@ -62,3 +64,11 @@ def sole_binding(name: str, scope: Scope) -> cst.BaseExpression | None:
     if len(bindings) == 1 and bindings[0].kind == "assign":
         return bindings[0].value
     return None
+
+
+def called_by_module(facts: Facts, function: str) -> bool:
+    """Whether the module itself calls the function, as a script does with what it runs once."""
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    statements = [item for item in facts.tree.body if not isinstance(item, definitions)]
+    calls = (node for item in statements for node in ast.walk(item) if isinstance(node, ast.Call))
+    return any(isinstance(call.func, ast.Name) and call.func.id == function for call in calls)

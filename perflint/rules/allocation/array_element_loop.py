@@ -194,6 +194,8 @@ def _number(node: cst.BaseExpression, context: Context) -> bool:
 
 
 def _few(node: cst.BaseExpression) -> bool:
+    if isinstance(node, cst.Attribute) and node.attr.value == "ndim":
+        return True
     return isinstance(node, cst.Integer) and int(node.value.replace("_", ""), 0) <= SMALL
 
 

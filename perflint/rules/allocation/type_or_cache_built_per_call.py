@@ -26,7 +26,7 @@ Good:
 
 Not flagged: types that are returned, stored or handed on (factories), types made from
 arguments or from the loop's variable, `class` and `type(..)` outside of loops, `main`, cached
-functions and `__init_subclass__`, code under `if TYPE_CHECKING`, test files. A nested cached
+functions, `__init_subclass__` and functions that their own module calls, code under `if TYPE_CHECKING`, test files. A nested cached
 function counts only where it is called once and not by itself: otherwise its cache is of use
 within the call.
 """
@@ -43,7 +43,7 @@ from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.uses import assigned_name, use
+from perflint.analysis.uses import assigned_name, called_by_module, use
 from perflint.model.diagnostics import Finding, Severity
 
 _TYPES = {
@@ -97,7 +97,7 @@ def check_call(node: cst.Call, context: Context) -> Iterator[Finding]:
     elif (
         form != "type"
         and context.flow.repeated(node) is None
-        and _in_function(node, context)
+        and context.scope(node).kind == "function"
         and _fixed(node, context)
     ):
         when = "call"
@@ -162,7 +162,11 @@ def _exempt(node: cst.CSTNode, context: Context) -> bool:
     for above in context.tree.ancestors(node):
         match above:
             case cst.FunctionDef(name=cst.Name(value=name), decorators=decorators):
-                if name in _ONCE or any(_keeps(item, context) for item in decorators):
+                if (
+                    name in _ONCE
+                    or any(_keeps(item, context) for item in decorators)
+                    or called_by_module(context.facts, name)
+                ):
                     return True
                 own = False
             case cst.If(test=test) if own and context.tree.code(test).endswith("TYPE_CHECKING"):
@@ -175,10 +179,6 @@ def _exempt(node: cst.CSTNode, context: Context) -> bool:
 def _keeps(decorator: cst.Decorator, context: Context) -> bool:
     text = context.tree.code(decorator.decorator).partition("(")[0]
     return text.rpartition(".")[2] in _KEEPERS
-
-
-def _in_function(node: cst.Call, context: Context) -> bool:
-    return context.scope(node).kind == "function"
 
 
 def _fixed(node: cst.Call, context: Context) -> bool:

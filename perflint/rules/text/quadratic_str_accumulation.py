@@ -70,6 +70,8 @@ def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
             continue
         if any(not (other.leads or other.trails) for other in context.accumulators.same(item)):
             continue  # `s = f"({s})"` goes around what was there: no list of parts can do that
+        if item.storage == "place" and _now_and_then(item, context):
+            continue
         where = context.accumulators.quadratic(item, context.config.target)
         if where:
             yield rule.finding(
@@ -79,6 +81,18 @@ def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
                 'collect parts in a list and "".join() once',
                 _fix(item, context),
             )
+
+
+def _now_and_then(item: Accumulator, context: Context) -> bool:
+    """Whether only some turns add a fixed text."""
+    if not all(
+        isinstance(part, cst.SimpleString)
+        for other in context.accumulators.same(item)
+        for part in other.growth.operands
+    ):
+        return False
+    above = context.tree.ancestors(item.growth.node)
+    return any(isinstance(node, cst.If) and context.flow.inside(node, item.loop) for node in above)
 
 
 def _first(item: Accumulator, context: Context) -> Accumulator:

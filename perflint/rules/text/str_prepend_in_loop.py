@@ -20,8 +20,8 @@ Good:
             parts.append(line)
         return "".join(reversed(parts))
 
-Not flagged: values that start anew in each turn (`line = " " + line` on the loop variable), names
-that are not known to be str, loops that halve or divide a number (as many turns as it has digits),
+Not flagged: values that start anew in each turn (`line = " " + line` on the loop variable),
+parameters, attributes that only some turns change, names that are not known to be str, loops that halve or divide a number (as many turns as it has digits),
 padding up to a small fixed width. A loop that climbs from a node to its parents, and one that puts
 something on both ends, are reported as info: such texts are seldom deep.
 
@@ -61,7 +61,12 @@ rule = Rule(
 @rule.visits(*GROWING)
 def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
     for item in context.accumulators.of(node):
-        if item.kind != "str" or not _ours(item) or _first(item, context) is not item:
+        if (
+            item.kind != "str"
+            or not _ours(item)
+            or _first(item, context) is not item
+            or _adorns(item, context)
+        ):
             continue
         yield rule.finding(
             context,
@@ -75,6 +80,14 @@ def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
 
 def _ours(item: Accumulator) -> bool:
     return item.form == "middle" or item.trails
+
+
+def _adorns(item: Accumulator, context: Context) -> bool:
+    """Whether the loop puts a few things in front of a value that it was given, or only now and then."""
+    if item.storage == "place":
+        loops = context.tree.ancestors(item.growth.node)
+        return any(isinstance(above, cst.If) and context.flow.inside(above, item.loop) for above in loops)
+    return any(binding.kind == "parameter" for binding in item.scope.bindings.get(item.place, ()))
 
 
 def _first(item: Accumulator, context: Context) -> Accumulator:
