@@ -67,18 +67,27 @@ def measured(rule: Rule) -> str:
     ]
     for version, row in sorted(table.items(), key=lambda item: tuple(map(int, item[0].split(".")))):
         ratios = {int(size): ratio for size, ratio in row["sizes"].items()}
-        cells = [f"{ratios[size]:,.{0 if ratios[size] >= 10 else 1}f}x" if size in ratios else "" for size in sizes]
+        cells = [
+            f"{ratios[size]:,.{0 if ratios[size] >= 10 else 1}f}x" if size in ratios else "" for size in sizes
+        ]
         growth = [f"n^{exponent:.1f}" for exponent in row["growth"] or ()]
         lines.append(f"| {version} | " + " | ".join([*cells, *growth]) + " |")
     return "\n".join(lines) + "\n"
 
 
 def index() -> str:
-    lines = ["# Rules", "", "| code | rule | what it finds | severity | fix | default |", "|---|---|---|---|---|---|"]
+    lines = [
+        "# Rules",
+        "",
+        "| code | rule | what it finds | severity | fix | default |",
+        "|---|---|---|---|---|---|",
+    ]
     for rule in rules():
         default = f"off (`{rule.group}`)" if rule.group else "on"
         name = f"[{rule.name}]({rule.name}.md)"
-        lines.append(f"| {rule.code} | {name} | {rule.summary} | {rule.severity.label} | {rule.fix} | {default} |")
+        lines.append(
+            f"| {rule.code} | {name} | {rule.summary} | {rule.severity.label} | {rule.fix} | {default} |"
+        )
     own = "`PRF000` a file that cannot be read or parsed, `PRF001` a rule or fix that failed, `PRF002` an unused suppression."
     return "\n".join([*lines, "", f"perflint's own: {own}", ""])
 

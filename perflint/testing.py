@@ -68,7 +68,9 @@ def read_fixture(path: Path, rule: Rule) -> Fixture:
         lines.append(body[: mark.start()] + line[len(body) :])
     source = Source(str(path), "".join(lines).encode())
     config = _config(text, rule)
-    return Fixture(path, source, config, tuple(wants), tuple(oks), tuple(runs["run"]), tuple(runs["run unsafe"]))
+    return Fixture(
+        path, source, config, tuple(wants), tuple(oks), tuple(runs["run"]), tuple(runs["run unsafe"])
+    )
 
 
 def _config(text: str, rule: Rule) -> Config:
@@ -88,11 +90,15 @@ def check_fixture(rule: Rule, path: Path, update_golden: bool = False) -> None:
     checker = _checker(fixture.config)
     findings = checker(fixture.source)
     found = sorted((_line(fixture.source, item), describe(item)) for item in findings)
-    assert found == sorted(fixture.wants), f"{path}: findings differ\n{_difference(found, sorted(fixture.wants))}"
+    assert found == sorted(fixture.wants), (
+        f"{path}: findings differ\n{_difference(found, sorted(fixture.wants))}"
+    )
     overlap = set(fixture.oks) & {line for line, _ in fixture.wants}
     assert not overlap, f"{path}: lines {sorted(overlap)} are marked want and ok"
     every = engine.check(fixture.source, fixture.config, gates=False)
-    assert findings == every, f"{path}: a gate or region hides or makes a finding\n{_difference(findings, every)}"
+    assert findings == every, (
+        f"{path}: a gate or region hides or makes a finding\n{_difference(findings, every)}"
+    )
     for item in findings:
         if item.fix is not None:
             apply(fixture.source.data, item.fix.edits)
@@ -117,7 +123,9 @@ def _check_golden(path: Path, fixed: Source, update: bool) -> None:
     if update:
         golden.write_bytes(fixed.data)
     assert golden.exists(), f"{golden} is missing; write it with pytest --update-golden"
-    assert fixed.data == golden.read_bytes(), f"{golden} differs from the fixed text; see pytest --update-golden"
+    assert fixed.data == golden.read_bytes(), (
+        f"{golden} differs from the fixed text; see pytest --update-golden"
+    )
 
 
 def _check_behaviour(fixture: Fixture, safe: Source, full: Source) -> None:

@@ -52,7 +52,9 @@ def broken_laws(path: Path) -> tuple[list[str], bytes | None]:
         return [], None
     broken = [f"{path}: {item.message}" for item in findings if item.code == "PRF001"]
     ungated = engine.check(source, CONFIG, gates=False)
-    whole = all(item.code != "PRF000" for item in ungated)  # LibCST may read the functions, but not the module
+    whole = all(
+        item.code != "PRF000" for item in ungated
+    )  # LibCST may read the functions, but not the module
     if whole and findings != ungated:
         broken.append(f"{path}: findings differ with gates off")
     fixed = source
@@ -92,7 +94,9 @@ def unparsable(pairs: list[tuple[Path, bytes]], python: str) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--python", nargs="*", default=[sys.executable])
     parser.add_argument("--jobs", type=int, default=2)

@@ -54,7 +54,11 @@ def test_a_file_that_does_not_parse_is_one_finding(data: bytes, words: str, line
 
 @pytest.mark.parametrize(
     ("deep", "codes"),
-    [("a" + " + 'a'" * 300, {"PRF102"}), ("a" + " + 'a'" * 1500, {"PRF000"}), ("a" + ".b()" * 600, {"PRF000"})],
+    [
+        ("a" + " + 'a'" * 300, {"PRF102"}),
+        ("a" + " + 'a'" * 1500, {"PRF000"}),
+        ("a" + ".b()" * 600, {"PRF000"}),
+    ],
 )
 def test_deep_nesting_is_read_or_said(deep: str, codes: set[str]) -> None:
     code = f"def f(xs):\n    s = ''\n    for a in xs:\n        s = s + '' + {deep}\n    return s\n"
@@ -75,7 +79,16 @@ def test_warnings_of_the_parser_are_not_ours() -> None:
 
 def test_a_rule_that_crashes_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Rule(
-        "XYZ001", "broken", "breaks", "text", Severity.INFO, "0", "never", Gate((b"for",)), "", Benchmark("", "")
+        "XYZ001",
+        "broken",
+        "breaks",
+        "text",
+        Severity.INFO,
+        "0",
+        "never",
+        Gate((b"for",)),
+        "",
+        Benchmark("", ""),
     )
 
     @broken.visits(cst.For)
@@ -103,7 +116,9 @@ def test_module_level_code_brings_its_functions_along() -> None:
     assert "PRF102" in {item.code for item in findings}
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parent.parent.glob("perflint/**/*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parent.parent.glob("perflint/**/*.py")), ids=lambda path: path.stem
+)
 def test_gates_hide_nothing_in_our_own_code(path: Path) -> None:
     source = Source(str(path), path.read_bytes())
     config = Config(select=("ALL", "micro"))

@@ -111,7 +111,11 @@ def test_module_names_know_what_they_stand_for() -> None:
     ],
 )
 def test_gates(gate: Gate, admits: bool) -> None:
-    facts = facts_of("def f(xs):\n    start = []\n    for x in xs:\n        start_less.append(x)\n".replace("start_less", "s"))
+    facts = facts_of(
+        "def f(xs):\n    start = []\n    for x in xs:\n        start_less.append(x)\n".replace(
+            "start_less", "s"
+        )
+    )
     assert gate.admits_region(facts.source, facts.regions[0]) is admits
 
 

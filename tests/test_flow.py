@@ -33,7 +33,11 @@ class Region:
 
 
 def in_loop(body: str, header: str = "for x in xs:") -> Region:
-    return Region(f"def f(xs):\n    s = ''\n    {header}\n" + textwrap.indent(textwrap.dedent(body), " " * 8) + "\n    return s\n")
+    return Region(
+        f"def f(xs):\n    s = ''\n    {header}\n"
+        + textwrap.indent(textwrap.dedent(body), " " * 8)
+        + "\n    return s\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,9 @@ def test_true_accumulators(body: str, grows: bool) -> None:
 
 
 def test_the_header_of_a_loop_runs_once_and_its_test_often() -> None:
-    region = Region("def f(xs):\n    for x in g(xs):\n        pass\n    else:\n        h(xs)\n    while k(xs):\n        pass\n")
+    region = Region(
+        "def f(xs):\n    for x in g(xs):\n        pass\n    else:\n        h(xs)\n    while k(xs):\n        pass\n"
+    )
     calls = {node.func.value: node for node in walk(region.tree.root) if isinstance(node, cst.Call)}
     loops = {name: region.flow.loop(node) is not None for name, node in calls.items()}
     assert loops == {"g": False, "h": False, "k": True}
@@ -177,5 +183,14 @@ def test_loop_variables_that_nobody_else_sees(code: str, free: bool) -> None:
 
 
 def test_the_same_place_has_one_text() -> None:
-    texts = {source: dotted(cst.parse_expression(source)) for source in ("(a . b)", 'd["k"]', "d[ 'k' ]", "xs[-1]", "f().a")}
-    assert texts == {"(a . b)": "a.b", 'd["k"]': "d['k']", "d[ 'k' ]": "d['k']", "xs[-1]": "xs[-1]", "f().a": None}
+    texts = {
+        source: dotted(cst.parse_expression(source))
+        for source in ("(a . b)", 'd["k"]', "d[ 'k' ]", "xs[-1]", "f().a")
+    }
+    assert texts == {
+        "(a . b)": "a.b",
+        'd["k"]': "d['k']",
+        "d[ 'k' ]": "d['k']",
+        "xs[-1]": "xs[-1]",
+        "f().a": None,
+    }

@@ -20,7 +20,9 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     lines = data.splitlines(keepends=True)
     for _ in range(chance.randint(1, 4)):
         where = chance.randrange(len(lines))
-        accident = chance.choice(("drop", "double", "swap", "indent", "dedent", "join", "bytes", "comment", "crlf"))
+        accident = chance.choice(
+            ("drop", "double", "swap", "indent", "dedent", "join", "bytes", "comment", "crlf")
+        )
         if accident == "drop" and len(lines) > 1:
             del lines[where]
         elif accident == "double":
@@ -66,7 +68,9 @@ def test_mutated_fixtures(path: Path) -> None:
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_line_ends_change_nothing(path: Path, newline: str) -> None:
     text = path.read_text("utf-8")
-    plain = fix(Source("a.py", text.encode()), lambda source: engine.check(source, CONFIG), Applicability.UNSAFE)
+    plain = fix(
+        Source("a.py", text.encode()), lambda source: engine.check(source, CONFIG), Applicability.UNSAFE
+    )
     other = Source("a.py", text.replace("\n", newline).encode())
     result = fix(other, lambda source: engine.check(source, CONFIG), Applicability.UNSAFE)
     assert result.source.data == plain.source.data.replace(b"\n", newline.encode())

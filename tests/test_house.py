@@ -88,4 +88,6 @@ def test_budgets(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 40 or f"{here}:{node.name}" in OVER_BUDGET, f"{here}:{node.name} has {length} lines"
+            assert length <= 40 or f"{here}:{node.name}" in OVER_BUDGET, (
+                f"{here}:{node.name} has {length} lines"
+            )

@@ -113,7 +113,10 @@ def test_module_constants_and_annotated_functions() -> None:
     assert kinds_at_return(f"{module}def f():\n    return SEP\n")[0] == "str"
     assert kinds_at_return(f"{module}def f():\n    return name()\n")[0] == "str"
     assert kinds_at_return(f"{module}def f():\n    return other()\n")[0] is None
-    assert kinds_at_return(f"{module}def g():\n    global SEP\n    SEP = 1\ndef f():\n    return SEP\n")[0] is None
+    assert (
+        kinds_at_return(f"{module}def g():\n    global SEP\n    SEP = 1\ndef f():\n    return SEP\n")[0]
+        is None
+    )
 
 
 @pytest.mark.parametrize(

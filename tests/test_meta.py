@@ -59,7 +59,9 @@ def test_rules_lie_in_the_folder_of_their_family(rule: Rule) -> None:
 @cache
 def reported(rule: Rule) -> tuple[Finding, ...]:
     """What the rule says of its own fixtures."""
-    fixtures = [testing.read_fixture(path, rule) for path in testing.fixtures_of(ROOT / "fixtures" / rule.name)]
+    fixtures = [
+        testing.read_fixture(path, rule) for path in testing.fixtures_of(ROOT / "fixtures" / rule.name)
+    ]
     return tuple(item for fixture in fixtures for item in engine.check(fixture.source, fixture.config))
 
 
@@ -81,7 +83,9 @@ def test_fixes_are_titled_and_made_as_often_as_promised(rule: Rule) -> None:
     assert promised[rule.fix], f"fix={rule.fix!r}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "fixtures" / "demo").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "fixtures" / "demo").glob("*.py")), ids=lambda path: path.stem
+)
 def test_the_demo_shows_findings_of_many_kinds(path: Path) -> None:
     found = {item.code for item in engine.check(Source(str(path), path.read_bytes()), Config())}
     assert len(found) >= 3
@@ -91,12 +95,21 @@ def test_the_demo_shows_findings_of_many_kinds(path: Path) -> None:
     ("code", "wanted"),
     [
         ("found = []\nfor x in xs:\n    found.append(x + 1)\n", "PRF209"),
-        ("def f(xs):\n    found = []\n    for x in xs:\n        found.append(x)\n    return found\n", "PRF206"),
+        (
+            "def f(xs):\n    found = []\n    for x in xs:\n        found.append(x)\n    return found\n",
+            "PRF206",
+        ),
         ("def f(xs):\n    s = ''\n    for x in xs:\n        s += x\n    return s\n", "PRF1"),
         ("def f(xs):\n    s = ''\n    for x in xs:\n        s += str(x)\n    return s\n", "PRF104"),
-        ("class A:\n    def __init__(self):\n        self.buf = ''\n    def f(self, chunks):\n        for chunk in chunks:\n            self.buf += chunk\n", "PRF101"),
+        (
+            "class A:\n    def __init__(self):\n        self.buf = ''\n    def f(self, chunks):\n        for chunk in chunks:\n            self.buf += chunk\n",
+            "PRF101",
+        ),
         ("def f(xs):\n    data = b''\n    for x in xs:\n        data += x\n    return data\n", "PRF106"),
-        ("def f(xs):\n    found = []\n    for x in xs:\n        found = found + [x]\n    return found\n", "PRF201"),
+        (
+            "def f(xs):\n    found = []\n    for x in xs:\n        found = found + [x]\n    return found\n",
+            "PRF201",
+        ),
     ],
 )
 def test_the_plain_examples_are_reported_by_default(code: str, wanted: str) -> None:

@@ -38,7 +38,11 @@ def test_spans_point_into_the_file(text: str) -> None:
 
 def test_spans_hold_the_brackets_of_their_own() -> None:
     (tree,) = trees_of("def f(a):\n    return ((a) + (1))\n")
-    codes = {type(node).__name__: tree.code(node) for node in walk(tree.root) if isinstance(node, cst.BaseExpression)}
+    codes = {
+        type(node).__name__: tree.code(node)
+        for node in walk(tree.root)
+        if isinstance(node, cst.BaseExpression)
+    }
     assert codes["BinaryOperation"] == "((a) + (1))" and codes["Integer"] == "(1)"
 
 

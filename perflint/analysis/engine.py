@@ -16,11 +16,10 @@ from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Region
 from perflint.analysis.rule import Check, Context, Rule
-from perflint.analysis.tree import Tree, TreeError, parse, walk
+from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
 from perflint.model.source import Source
-
 
 NOWHERE = Span(0, 0)
 
@@ -55,7 +54,9 @@ def inspect(
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
     result = suppress.apply(source, tree, wanted, known, noqa=noqa)
-    unused = result.unused if registry.reports(config, "PRF002") and config.min_severity <= Severity.INFO else ()
+    unused = (
+        result.unused if registry.reports(config, "PRF002") and config.min_severity <= Severity.INFO else ()
+    )
     return Checked(tuple(sorted((*result.active, *unused), key=_place)), result.suppressed)
 
 
@@ -134,7 +135,9 @@ def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:
             try:
                 yield from list(run(node, context))
             except (RecursionError, TreeError):
-                yield own("PRF000", "not analysed in full: an expression is nested too deeply", level=Severity.INFO)
+                yield own(
+                    "PRF000", "not analysed in full: an expression is nested too deeply", level=Severity.INFO
+                )
                 return
             except Exception as error:  # one broken rule must not end the run
                 reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -74,7 +74,9 @@ class Gate(NamedTuple):
             return False
         data = source.data
         spans = region.loops if self.loop or (self.inner and not region.function) else region.parts
-        if self.loop_text and any(data.find(item, *span) >= 0 for span in region.loops for item in self.loop_text):
+        if self.loop_text and any(
+            data.find(item, *span) >= 0 for span in region.loops for item in self.loop_text
+        ):
             return True
         if not self.text:
             return bool(spans) and not self.loop_text
@@ -387,7 +389,9 @@ def _root(target: ast.expr) -> str | None:
 
 
 def _mentions(value: ast.expr, name: str | None) -> bool:
-    return name is not None and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(value))
+    return name is not None and any(
+        isinstance(part, ast.Name) and part.id == name for part in ast.walk(value)
+    )
 
 
 def _number(value: ast.expr) -> bool:

@@ -157,7 +157,9 @@ class Flow:
         for above in self.tree.ancestors(node):
             if isinstance(above, GROWING):
                 mine = [item for item in growths(above) if dotted(item.target) == node.value]
-                return bool(mine) and not any(node.value in names_in(part) for item in mine for part in item.operands)
+                return bool(mine) and not any(
+                    node.value in names_in(part) for item in mine for part in item.operands
+                )
             if isinstance(above, cst.BaseStatement):
                 return False
         return False
@@ -310,7 +312,9 @@ def _reset_by(node: cst.CSTNode) -> set[str]:
     """The places that one node binds afresh."""
     match node:
         case cst.Assign() | cst.AnnAssign(value=cst.BaseExpression()) | cst.NamedExpr():
-            targets = [item.target for item in node.targets] if isinstance(node, cst.Assign) else [node.target]
+            targets = (
+                [item.target for item in node.targets] if isinstance(node, cst.Assign) else [node.target]
+            )
             grown = {dotted(item.target) for item in growths(node)}
             bound = set().union(*(bound_names(target) for target in targets))
             return bound - grown

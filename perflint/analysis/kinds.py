@@ -15,11 +15,34 @@ import libcst as cst
 
 from perflint.analysis.names import Binding, Names, Scope
 
-Kind = Literal["str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset", "int", "float", "bool"]
+Kind = Literal[
+    "str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset", "int", "float", "bool"
+]
 
 _STR_TO_STR = frozenset(
-    "capitalize casefold center expandtabs format format_map join ljust lower lstrip removeprefix removesuffix "
-    "replace rjust rstrip strip swapcase title translate upper zfill".split()
+    [
+        "capitalize",
+        "casefold",
+        "center",
+        "expandtabs",
+        "format",
+        "format_map",
+        "join",
+        "ljust",
+        "lower",
+        "lstrip",
+        "removeprefix",
+        "removesuffix",
+        "replace",
+        "rjust",
+        "rstrip",
+        "strip",
+        "swapcase",
+        "title",
+        "translate",
+        "upper",
+        "zfill",
+    ]
 )
 _TO_LIST = frozenset({"split", "rsplit", "splitlines"})
 _TO_INT = frozenset({"count", "find", "index", "rfind", "rindex"})
@@ -75,7 +98,9 @@ class Kinds:
                 return self.of(item, strict)
             case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=method))) if method in _TO_LIST:
                 return self.of(owner, strict) or (None if strict else "str")
-            case cst.Call(func=cst.Name() as function, args=[cst.Arg(value=inner, star="", keyword=None), *_]):
+            case cst.Call(
+                func=cst.Name() as function, args=[cst.Arg(value=inner, star="", keyword=None), *_]
+            ):
                 return self._elements_of_call(self.names.builtin(function), inner, strict)
             case cst.Name(value=name) if self.of(node, strict) not in ("str", "bytes"):
                 return self._elements_of_name(name, node, strict)
@@ -117,7 +142,9 @@ class Kinds:
             if first is None:
                 return None
             self._assumed[key] = first
-            agree = all(self._bound(key[1], item, key[2]) == first for item in bindings if item.kind != "delete")
+            agree = all(
+                self._bound(key[1], item, key[2]) == first for item in bindings if item.kind != "delete"
+            )
             return first if agree else None
         finally:
             del self._assumed[key]
@@ -130,9 +157,13 @@ class Kinds:
                 return self._augmented(self.of(target, strict), operator, self.of(value, strict), strict)
             case Binding(kind="parameter", node=cst.Param(default=default), annotation=annotation):
                 return self._parameter(annotation, default, strict)
-            case Binding(kind="loop", node=cst.For(target=cst.Name(value=bound), iter=iterable)) if bound == name:
+            case Binding(kind="loop", node=cst.For(target=cst.Name(value=bound), iter=iterable)) if (
+                bound == name
+            ):
                 return self.elements(iterable, strict)
-            case Binding(kind="loop", node=cst.CompFor(target=cst.Name(value=bound), iter=iterable)) if bound == name:
+            case Binding(kind="loop", node=cst.CompFor(target=cst.Name(value=bound), iter=iterable)) if (
+                bound == name
+            ):
                 return self.elements(iterable, strict)
         return None
 
@@ -252,8 +283,9 @@ class Kinds:
         match _unquoted(annotation):
             case cst.Name(value=name) | cst.Subscript(value=cst.Name(value=name)):
                 return _ANNOTATIONS.get(name)
-            case cst.Attribute(attr=cst.Name(value=name)) | cst.Subscript(
-                value=cst.Attribute(attr=cst.Name(value=name))
+            case (
+                cst.Attribute(attr=cst.Name(value=name))
+                | cst.Subscript(value=cst.Attribute(attr=cst.Name(value=name)))
             ) if name[:1].isupper():
                 return _ANNOTATIONS.get(name)
         return None
@@ -272,8 +304,12 @@ class Kinds:
         match bindings:
             case [Binding(kind="parameter", annotation=annotation)]:
                 match _unquoted(annotation):
-                    case cst.Subscript(value=cst.Name(value=outer), slice=[cst.SubscriptElement(cst.Index(inner)), *_]):
-                        if outer in _ITERABLES or (outer in ("tuple", "Tuple") and "..." in _text(annotation)):
+                    case cst.Subscript(
+                        value=cst.Name(value=outer), slice=[cst.SubscriptElement(cst.Index(inner)), *_]
+                    ):
+                        if outer in _ITERABLES or (
+                            outer in ("tuple", "Tuple") and "..." in _text(annotation)
+                        ):
                             return _ANNOTATIONS.get(inner.value) if isinstance(inner, cst.Name) else None
             case [Binding(kind="assign", value=cst.BaseExpression() as value)] if not self._mutable(value):
                 return self.elements(value, strict)

@@ -142,7 +142,9 @@ def dotted(node: cst.CSTNode | None) -> str | None:
         case cst.Attribute(value=value, attr=cst.Name(value=attribute)):
             base = dotted(value)
             return f"{base}.{attribute}" if base else None
-        case cst.Subscript(value=value, slice=[cst.SubscriptElement(slice=cst.Index(value=index, star=None))]):
+        case cst.Subscript(
+            value=value, slice=[cst.SubscriptElement(slice=cst.Index(value=index, star=None))]
+        ):
             base, key = dotted(value), _key(index)
             return f"{base}[{key}]" if base and key else None
     return None

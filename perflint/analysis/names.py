@@ -67,7 +67,11 @@ class Scope:
 
     def captures(self, name: str) -> list[Scope]:
         """The nested scopes that read or rebind this scope's `name`."""
-        return [scope for scope in self.within() if name in (scope.reads | scope.declared) and scope.owner(name) is self]
+        return [
+            scope
+            for scope in self.within()
+            if name in (scope.reads | scope.declared) and scope.owner(name) is self
+        ]
 
 
 class Names:
@@ -114,7 +118,9 @@ class Names:
     def builtin(self, node: cst.BaseExpression) -> str | None:
         """The builtin that a name stands for, such as `sum`."""
         qualified = self.qualified(node)
-        return qualified.removeprefix("builtins.") if qualified and qualified.startswith("builtins.") else None
+        return (
+            qualified.removeprefix("builtins.") if qualified and qualified.startswith("builtins.") else None
+        )
 
     def means_builtin(self, name: str, scope: Scope) -> bool:
         """Whether a builtin's name, written in this scope, means that builtin: for text that a fix adds."""
@@ -137,12 +143,16 @@ class _Builder:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.stack: list[tuple[cst.CSTNode, Scope]] = []
-        self.reaching: list[tuple[Scope, str, Binding]] = []  # `nonlocal` bindings: their owner may come later
+        self.reaching: list[
+            tuple[Scope, str, Binding]
+        ] = []  # `nonlocal` bindings: their owner may come later
 
     def run(self) -> None:
         top = self.names.top
         root = self.names.tree.root
-        self.stack = [(child, top) for child in reversed(children(root))] if root is top.node else [(root, top)]
+        self.stack = (
+            [(child, top) for child in reversed(children(root))] if root is top.node else [(root, top)]
+        )
         while self.stack:
             node, scope = self.stack.pop()
             handler = _HANDLERS.get(type(node), _Builder.descend)
@@ -321,10 +331,16 @@ def pairs(
     target: cst.BaseExpression, value: cst.BaseExpression
 ) -> list[tuple[cst.BaseExpression, cst.BaseExpression]]:
     """Which target takes which value: `a, b = 1, 2` is two assignments."""
-    if isinstance(target, cst.Tuple) and isinstance(value, cst.Tuple) and len(target.elements) == len(value.elements):
+    if (
+        isinstance(target, cst.Tuple)
+        and isinstance(value, cst.Tuple)
+        and len(target.elements) == len(value.elements)
+    ):
         both = (*target.elements, *value.elements)
         if not any(isinstance(element, cst.StarredElement) for element in both):
-            return [(one.value, other.value) for one, other in zip(target.elements, value.elements, strict=True)]
+            return [
+                (one.value, other.value) for one, other in zip(target.elements, value.elements, strict=True)
+            ]
     return [(target, value)]
 
 

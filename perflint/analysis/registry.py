@@ -76,7 +76,9 @@ def selectors() -> frozenset[str]:
     words = {"ALL", "default", *OWN, *OWN.values()}
     for rule in rules():
         words.update((rule.code, rule.name, rule.category, rule.group))
-    prefixes = {word[:length] for word in words if re.fullmatch(r"[A-Z]{3}\d{3}", word) for length in (3, 4, 5)}
+    prefixes = {
+        word[:length] for word in words if re.fullmatch(r"[A-Z]{3}\d{3}", word) for length in (3, 4, 5)
+    }
     return frozenset(words | prefixes) - {""}
 
 

@@ -31,14 +31,18 @@ def _enclosed(tree: Tree, node: cst.BaseExpression, loose: tuple[type[cst.CSTNod
     text = tree.code(node)
     if getattr(node, "lpar", ()):
         return text
-    bare = isinstance(node, (cst.Tuple, cst.GeneratorExp))  # a call's sole generator has no brackets of its own
+    bare = isinstance(
+        node, (cst.Tuple, cst.GeneratorExp)
+    )  # a call's sole generator has no brackets of its own
     broken = "\n" in text and not _self_contained(node)
     return f"({text})" if bare or broken or isinstance(node, loose) else text
 
 
 def _self_contained(node: cst.BaseExpression) -> bool:
     """Whether line breaks in the node stand inside brackets or quotes of its own."""
-    return isinstance(node, (cst.Call, cst.List, cst.Set, cst.Dict, cst.SimpleString, cst.Subscript, cst.BaseComp))
+    return isinstance(
+        node, (cst.Call, cst.List, cst.Set, cst.Dict, cst.SimpleString, cst.Subscript, cst.BaseComp)
+    )
 
 
 def replace(tree: Tree, node: cst.CSTNode, text: str) -> Edit:

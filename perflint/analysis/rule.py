@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeVar
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulators
 from perflint.analysis.facts import Facts, Gate
 from perflint.analysis.flow import Flow
 from perflint.analysis.kinds import Kinds
 from perflint.analysis.names import Names, Scope
+from perflint.analysis.patterns.accumulate import Accumulators
 from perflint.analysis.payoff import payoff
 from perflint.analysis.tree import Tree
 from perflint.model.config import Config

@@ -192,5 +192,7 @@ def children(node: cst.CSTNode) -> list[cst.CSTNode]:
 @cache
 def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
     return tuple(
-        item.name for item in fields(kind) if item.name not in _QUIET and not item.name.startswith("whitespace")
+        item.name
+        for item in fields(kind)
+        if item.name not in _QUIET and not item.name.startswith("whitespace")
     )

@@ -40,10 +40,10 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.flow import SMALL
 from perflint.analysis.match import root
 from perflint.analysis.names import Scope
+from perflint.analysis.patterns.uses import sole_binding, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk
-from perflint.analysis.uses import sole_binding, use
 from perflint.model.diagnostics import Finding, Severity
 
 _RANGES = ("arange", "linspace", "logspace", "geomspace")

@@ -41,10 +41,10 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.containers import glance, growing_in, made
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
 from perflint.analysis.match import dotted
+from perflint.analysis.patterns.containers import glance, growing_in, made
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Finding, Severity
 

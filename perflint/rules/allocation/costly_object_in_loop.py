@@ -49,12 +49,12 @@ from typing import NamedTuple
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import inner, invariant, needless, static
 from perflint.analysis.match import names_in
+from perflint.analysis.patterns.invariance import inner, invariant, needless, static
+from perflint.analysis.patterns.uses import assigned_name, method, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.uses import assigned_name, method, use
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 

@@ -38,10 +38,10 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
+from perflint.analysis.patterns.uses import sole_binding, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk
-from perflint.analysis.uses import sole_binding, use
 from perflint.model.diagnostics import Finding, Severity
 
 rule = Rule(

@@ -36,10 +36,10 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.collecting import Collect, adjacent, collect, commented, fuse, trace
-from perflint.analysis.containers import Life, exact, free_builtin, life
 from perflint.analysis.facts import Gate, Mark
 from perflint.analysis.match import contains
+from perflint.analysis.patterns.collectors import Collect, adjacent, collect, commented, fuse, trace
+from perflint.analysis.patterns.containers import Life, exact, free_builtin, life
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity

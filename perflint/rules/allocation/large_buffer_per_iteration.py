@@ -39,12 +39,12 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import recurs
 from perflint.analysis.match import plain_args
 from perflint.analysis.names import Scope
+from perflint.analysis.patterns.invariance import recurs
+from perflint.analysis.patterns.uses import assigned_name, method, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.uses import assigned_name, method, use
 from perflint.model.diagnostics import Finding, Severity
 
 rule = Rule(

@@ -36,14 +36,14 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.containers import escapes, few, growing_in, life, made
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
 from perflint.analysis.match import contains, plain_args
+from perflint.analysis.patterns.containers import escapes, few, growing_in, life, made
+from perflint.analysis.patterns.turns import shortened
 from perflint.analysis.rewrite import element, insert_after
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk
-from perflint.analysis.turns import shortened
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
 
 rule = Rule(

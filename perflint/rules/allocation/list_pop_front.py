@@ -50,11 +50,11 @@ from typing import Literal
 
 import libcst as cst
 
-from perflint.analysis.containers import few, free_builtin, growing_in
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
 from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.names import Binding, Scope
+from perflint.analysis.patterns.containers import few, free_builtin, growing_in
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk

@@ -35,7 +35,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.containers import (
+from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.match import Growth, contains, dotted, growths, names_in
+from perflint.analysis.patterns.containers import (
     Life,
     alterable,
     certain,
@@ -46,8 +48,6 @@ from perflint.analysis.containers import (
     made,
     witnesses_in,
 )
-from perflint.analysis.facts import Gate, Mark
-from perflint.analysis.match import Growth, contains, dotted, growths, names_in
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk

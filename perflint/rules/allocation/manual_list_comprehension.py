@@ -36,7 +36,10 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.collecting import (
+from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.flow import bound_names
+from perflint.analysis.match import contains, names_in
+from perflint.analysis.patterns.collectors import (
     Collect,
     adjacent,
     clauses,
@@ -47,10 +50,7 @@ from perflint.analysis.collecting import (
     runs_foreign_code,
     trace,
 )
-from perflint.analysis.containers import Life, life
-from perflint.analysis.facts import Gate, Mark
-from perflint.analysis.flow import bound_names
-from perflint.analysis.match import contains, names_in
+from perflint.analysis.patterns.containers import Life, life
 from perflint.analysis.rewrite import element, iterable
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk

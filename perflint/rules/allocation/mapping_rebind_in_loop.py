@@ -36,7 +36,10 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.containers import (
+from perflint.analysis.facts import Gate
+from perflint.analysis.kinds import Kind
+from perflint.analysis.match import Growth, contains, dotted, growths
+from perflint.analysis.patterns.containers import (
     Life,
     alterable,
     certain,
@@ -48,9 +51,6 @@ from perflint.analysis.containers import (
     swappable,
     witnesses_in,
 )
-from perflint.analysis.facts import Gate
-from perflint.analysis.kinds import Kind
-from perflint.analysis.match import Growth, contains, dotted, growths
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk

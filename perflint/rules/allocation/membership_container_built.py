@@ -27,7 +27,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import inner
+from perflint.analysis.patterns.invariance import inner
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 

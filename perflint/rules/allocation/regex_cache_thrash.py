@@ -32,12 +32,12 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import dependents, few, inner, repeats
 from perflint.analysis.match import names_in
+from perflint.analysis.patterns.invariance import dependents, few, inner, repeats
+from perflint.analysis.patterns.uses import assigned_name, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import Comprehension, walk_scope
-from perflint.analysis.uses import assigned_name, use
 from perflint.model.diagnostics import Finding, Severity
 
 _CALLS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")

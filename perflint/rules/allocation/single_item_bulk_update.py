@@ -35,11 +35,11 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.containers import exact, life, swappable
 from perflint.analysis.facts import Gate, Mark
 from perflint.analysis.kinds import Kind
 from perflint.analysis.match import contains, names_in, simple
 from perflint.analysis.names import Scope
+from perflint.analysis.patterns.containers import exact, life, swappable
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk

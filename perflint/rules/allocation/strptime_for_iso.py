@@ -35,11 +35,11 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import recurs
 from perflint.analysis.match import plain_args
+from perflint.analysis.patterns.invariance import recurs
+from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.uses import sole_binding
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 rule = Rule(

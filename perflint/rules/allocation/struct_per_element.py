@@ -38,9 +38,9 @@ import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, names_in, plain_args
+from perflint.analysis.patterns.steps import Packer, offset_steps, packer, slice_steps
 from perflint.analysis.rewrite import replace
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.steps import Packer, offset_steps, packer, slice_steps
 from perflint.analysis.tree import Comprehension, walk
 from perflint.model.diagnostics import Finding, Fix, Severity
 

@@ -38,12 +38,12 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.invariance import independent, inner, needless, static
 from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
+from perflint.analysis.patterns.invariance import independent, inner, needless, static
+from perflint.analysis.patterns.uses import assigned_name, called_by_module, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.uses import assigned_name, called_by_module, use
 from perflint.model.diagnostics import Finding, Severity
 
 _TYPES = {

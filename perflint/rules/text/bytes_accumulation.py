@@ -35,10 +35,10 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator
-from perflint.analysis.collect import added, finish, hidden, plan
 from perflint.analysis.facts import Gate, Mark
 from perflint.analysis.match import GROWING
+from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.growable import added, finish, hidden, plan
 from perflint.analysis.rewrite import element, replace
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import Tree

@@ -39,11 +39,11 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator
-from perflint.analysis.collect import finish, list_name, plan, to_list
 from perflint.analysis.facts import Gate, Mark
-from perflint.analysis.joins import copied
 from perflint.analysis.match import GROWING
+from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.growable import finish, list_name, plan, to_list
+from perflint.analysis.patterns.joins import copied
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Finding, Fix, Severity
 

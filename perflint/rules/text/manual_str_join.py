@@ -36,9 +36,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator, annotated
 from perflint.analysis.facts import Gate, Mark
-from perflint.analysis.joins import Copy, copied
+from perflint.analysis.patterns.accumulate import Accumulator, annotated
+from perflint.analysis.patterns.joins import Copy, copied
 from perflint.analysis.rewrite import element, remove, replace, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span

@@ -34,9 +34,9 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.collect import hidden
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import contains
+from perflint.analysis.patterns.growable import hidden
 from perflint.analysis.rewrite import element, operand, replace
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.fixing.imports import import_edit

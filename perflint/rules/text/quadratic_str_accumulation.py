@@ -43,9 +43,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator, annotated
 from perflint.analysis.facts import Gate, Mark
 from perflint.analysis.match import GROWING, dotted, names_in
+from perflint.analysis.patterns.accumulate import Accumulator, annotated
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
 

@@ -36,12 +36,12 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator
-from perflint.analysis.collect import finish, hidden, list_name, plan, to_list
 from perflint.analysis.facts import Gate, Mark
 from perflint.analysis.match import GROWING, only_statement
+from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.growable import finish, hidden, list_name, plan, to_list
+from perflint.analysis.patterns.turns import climbs
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.turns import climbs
 from perflint.model.diagnostics import Finding, Fix, Severity
 
 rule = Rule(

@@ -16,8 +16,8 @@ from perflint.analysis.flow import Flow, LoopNode
 from perflint.analysis.kinds import Kind, Kinds
 from perflint.analysis.match import GROWING, Form, Growth, dotted, growths
 from perflint.analysis.names import Names, Scope
+from perflint.analysis.patterns.turns import limited, shortened
 from perflint.analysis.tree import children, walk, walk_scope
-from perflint.analysis.turns import limited, shortened
 from perflint.model.config import Target
 
 Storage = Literal[

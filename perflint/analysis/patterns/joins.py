@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator
 from perflint.analysis.flow import Flow, before
 from perflint.analysis.match import dotted, names_in, only_statement
+from perflint.analysis.patterns.accumulate import Accumulator
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.accumulate import Accumulator
 from perflint.analysis.flow import Flow
 from perflint.analysis.match import GROWING, Growth, contains, dotted, growths
 from perflint.analysis.names import Names, Scope
+from perflint.analysis.patterns.accumulate import Accumulator
 from perflint.analysis.rewrite import element, insert_after, replace
 from perflint.analysis.tree import Loop, Tree, children
 from perflint.model.diagnostics import Edit, Span

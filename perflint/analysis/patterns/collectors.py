@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.containers import Life
 from perflint.analysis.flow import before
 from perflint.analysis.match import contains, names_in, sole_small
+from perflint.analysis.patterns.containers import Life
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Context
 from perflint.analysis.tree import Tree, walk

@@ -14,8 +14,8 @@ import libcst as cst
 from perflint.analysis.flow import SMALL, Flow, bound_names
 from perflint.analysis.match import names_in, root
 from perflint.analysis.names import Scope
+from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.tree import Comprehension, Loop, children, walk
-from perflint.analysis.uses import sole_binding
 
 _CONSTANTS = (cst.SimpleString, cst.Integer, cst.Float, cst.Imaginary, cst.Ellipsis)
 _CHANGERS = frozenset(

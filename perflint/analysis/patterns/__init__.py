@@ -1,0 +1,1 @@
+"""What several rules of a family ask about code: rules never import each other, they share this."""
