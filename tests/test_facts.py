@@ -5,7 +5,8 @@ import textwrap
 
 import pytest
 
-from perflint.analysis.facts import Facts, Gate, Mark
+from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.marks import Mark
 from perflint.model.source import Source
 
 

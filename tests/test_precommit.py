@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 NEEDED = ["pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "perflint"]
 
@@ -41,6 +43,7 @@ def copy_of_the_project(path: Path) -> Path:
     return repository(path)
 
 
+@pytest.mark.install
 def test_hooks_report_and_fix(tmp_path: Path) -> None:
     hooks = copy_of_the_project(tmp_path / "perflint")
     project = tmp_path / "project"

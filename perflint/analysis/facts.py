@@ -9,31 +9,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from perflint.analysis.marks import adds_one, collects
+from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
 from perflint.analysis.needles import needles
 from perflint.analysis.stores import Stores
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
-
-
-class Mark(Enum):
-    """A statement inside a loop that gives its target a value made from the old one."""
-
-    ADD = auto()  # t += e, where e is not a number
-    OR = auto()  # t |= e
-    REBIND_ADD = auto()  # t = t + e, t = e + t
-    REBIND_OR = auto()  # t = t | e
-    REBIND_TEXT = auto()  # t = f"{t}..", "%s.." % t, "..".format(t), "".join([t, ..])
-    REBIND_DISPLAY = auto()  # t = [*t, e], (*t, e), {*t, e}, {**t, k: v}
-    REBIND_CALL = auto()  # t = f(.. t ..)
-    REBIND_SLICE = auto()  # t = t[1:]
-    ADD_ONE = auto()  # t += [e], t.extend([e]), t.update({k: v}), t |= {e}
-    COLLECT = auto()  # a `for` whose whole body is `t.append(e)` or `t.add(e)`, perhaps under one `if`
 
 
 class Gate(NamedTuple):
@@ -166,8 +150,8 @@ class _Walk:
         self.push(self.facts.tree.body, top)
         while self.stack:
             node, place = self.stack.pop()
-            if place.looping and isinstance(node, _GROWTH):
-                place.region.marks.update(_growth(node))
+            if place.looping and isinstance(node, GROWING):
+                place.region.marks.update(growth(node))
             if place.looping and adds_one(node):
                 place.region.marks.add(Mark.ADD_ONE)
             handler = _HANDLERS.get(type(node))
@@ -330,71 +314,3 @@ _HANDLERS: dict[type[ast.AST], Callable[[_Walk, Any, _Place], None]] = {
 }
 if hasattr(ast, "TryStar"):
     _HANDLERS[ast.TryStar] = _Walk.blocks
-
-_GROWTH = (ast.AugAssign, ast.Assign, ast.AnnAssign)
-
-
-def _growth(node: ast.AugAssign | ast.Assign | ast.AnnAssign) -> set[Mark]:
-    """The marks of one statement in a loop."""
-    if isinstance(node, ast.AugAssign):
-        if isinstance(node.op, ast.Add) and not _number(node.value):
-            return {Mark.ADD}
-        return {Mark.OR} if isinstance(node.op, ast.BitOr) else set()
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    marks = set()
-    for target in targets:
-        for part, value in _pairs(target, node.value):
-            mark = _rebinding(part, value)
-            if mark is not None:
-                marks.add(mark)
-    return marks
-
-
-def _pairs(target: ast.expr, value: ast.expr | None) -> list[tuple[ast.expr, ast.expr]]:
-    if value is None:
-        return []
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        return list(zip(target.elts, value.elts, strict=False))
-    return [(target, value)]
-
-
-def _rebinding(target: ast.expr, value: ast.expr) -> Mark | None:
-    mark = _SHAPES.get(type(value))
-    if isinstance(value, ast.BinOp):
-        mark = _OPERATORS.get(type(value.op))
-    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-        if value.func.attr in ("format", "join"):
-            mark = Mark.REBIND_TEXT
-    elif isinstance(value, ast.Subscript) and not isinstance(value.slice, ast.Slice | ast.Tuple):
-        return Mark.REBIND_CALL if _mentions(value, _root(target)) else None  # np.r_[a, x] has a Tuple
-    return mark if mark is not None and _mentions(value, _root(target)) else None
-
-
-_SHAPES = {
-    ast.JoinedStr: Mark.REBIND_TEXT,
-    ast.List: Mark.REBIND_DISPLAY,
-    ast.Tuple: Mark.REBIND_DISPLAY,
-    ast.Set: Mark.REBIND_DISPLAY,
-    ast.Dict: Mark.REBIND_DISPLAY,
-    ast.Call: Mark.REBIND_CALL,
-    ast.Subscript: Mark.REBIND_SLICE,
-}
-_OPERATORS = {ast.Add: Mark.REBIND_ADD, ast.BitOr: Mark.REBIND_OR, ast.Mod: Mark.REBIND_TEXT}
-
-
-def _root(target: ast.expr) -> str | None:
-    while isinstance(target, (ast.Attribute, ast.Subscript, ast.Starred)):
-        target = target.value
-    return target.id if isinstance(target, ast.Name) else None
-
-
-def _mentions(value: ast.expr, name: str | None) -> bool:
-    return name is not None and any(
-        isinstance(part, ast.Name) and part.id == name for part in ast.walk(value)
-    )
-
-
-def _number(value: ast.expr) -> bool:
-    if isinstance(value, ast.UnaryOp):
-        value = value.operand
-    return isinstance(value, ast.Constant) and isinstance(value.value, (int, float, complex))

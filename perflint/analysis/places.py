@@ -6,7 +6,10 @@ from pathlib import PurePath
 
 
 def is_test_file(path: str) -> bool:
-    """Whether the path is that of a test: `test_*.py`, `*_test.py`, `conftest.py`, or below `tests/`."""
+    """Whether the path is that of a test: `test_*.py`, `*_test.py`, `conftest.py`, or directly in `tests/`.
+
+    Folders further up say nothing: the project itself may lie below one of that name.
+    """
     place = PurePath(path)
     named = place.name.startswith("test_") or place.stem.endswith("_test") or place.name == "conftest.py"
-    return named or "tests" in place.parts[:-1]
+    return named or place.parent.name in ("test", "tests")

@@ -36,7 +36,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
+from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains
 from perflint.analysis.patterns.collectors import Collect, adjacent, collect, commented, fuse, trace
 from perflint.analysis.patterns.containers import Life, exact, free_builtin, life

@@ -31,8 +31,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
 from perflint.analysis.flow import before
+from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains, names_in, only_statement, plain_args
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule

@@ -35,8 +35,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
 from perflint.analysis.kinds import Kind
+from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains, names_in, simple
 from perflint.analysis.names import Scope
 from perflint.analysis.patterns.containers import exact, life, swappable

@@ -35,7 +35,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
+from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING
 from perflint.analysis.patterns.accumulate import Accumulator
 from perflint.analysis.patterns.growable import added, finish, hidden, plan

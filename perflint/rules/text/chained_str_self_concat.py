@@ -34,7 +34,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
+from perflint.analysis.marks import Mark
 from perflint.analysis.match import Growth, growths, names_in
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span

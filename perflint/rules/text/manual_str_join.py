@@ -36,7 +36,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
+from perflint.analysis.marks import Mark
 from perflint.analysis.patterns.accumulate import Accumulator, annotated
 from perflint.analysis.patterns.joins import Copy, copied
 from perflint.analysis.rewrite import element, remove, replace, statement_lines

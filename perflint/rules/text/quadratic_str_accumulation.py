@@ -43,7 +43,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate, Mark
+from perflint.analysis.facts import Gate
+from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING, dotted, names_in
 from perflint.analysis.patterns.accumulate import Accumulator, annotated
 from perflint.analysis.rule import Benchmark, Context, Rule
