@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -215,9 +216,9 @@ class AsyncWorkerPool:
                 self._failed += 1  # the job ran eagerly and raised what asyncio lets through
             raise
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(functools.partial(self._done, fn))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, fn: object, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._active -= 1
         if task.cancelled():
@@ -227,7 +228,7 @@ class AsyncWorkerPool:
         else:
             self._failed += 1
             if isinstance(exc, Exception):
-                self._reporter.report(exc, _job_name(task))
+                self._reporter.report(exc, fn)
             del exc
         if self._watch is not None and self._watch.cancelled():
             self._close(drain=False)

@@ -75,7 +75,9 @@ def check_job(fn: object) -> None:
         close = getattr(fn, "close", None)
         if hasattr(fn, "__await__") and callable(close):
             close()  # refused here, so nobody will await it
-            raise TypeError(f"expected a coroutine function, got a coroutine object: {fn!r}; pass the function")
+            raise TypeError(
+                f"expected a coroutine function, got a coroutine object: {fn!r}; pass the function"
+            )
         raise TypeError(f"expected a coroutine function, got {fn!r}")
     if _code_flags(fn) & (_ASYNC_GENERATOR | _GENERATOR):
         raise TypeError(f"expected a coroutine function, got {fn!r}, a generator whose body would never run")
@@ -86,7 +88,7 @@ def _code_flags(fn: object) -> int:
         fn = fn.func
     code = getattr(fn, "__code__", None)
     if code is None:
-        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
+        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)  # noqa: B004
     flags = getattr(code, "co_flags", 0)
     return flags if isinstance(flags, int) else 0
 

@@ -129,6 +129,7 @@ class Gathering:
         self.results: list[Any] = []
         self.running: dict[int, asyncio.Future[Any]] = {}
         self.failure: BaseException | None = None
+        self.feeder: asyncio.Task[None] | None = None
         self.slot, self.ended = Signal(self.loop), Signal(self.loop)
 
     async def run(self, source: Iterator[Any] | AsyncIterable[Any], timeout: float | None) -> list[Any]:
@@ -137,17 +138,18 @@ class Gathering:
         timer = None
         if timeout is not None:
             timer = self.loop.call_later(timeout, lambda: self.fail(asyncio.TimeoutError()))
-        feeding = source if isinstance(source, AsyncIterable) else None
-        feeder = self.loop.create_task(self.feed_async(feeding)) if feeding is not None else None
-        if feeder is not None:
-            feeder.add_done_callback(self.fed)
         try:
-            if feeder is None:
-                await self.feed(source)  # type: ignore[arg-type]
-            await self.end(feeder)
+            if isinstance(source, AsyncIterable):
+                self.feeder = self.loop.create_task(self.feed_async(source))
+                self.feeder.add_done_callback(self.fed)
+            else:
+                await self.feed(source)
+            await self.end()
+        except GeneratorExit:  # the loop is gone: nothing can be awaited any more
+            raise
         except BaseException as exc:
             self.fail(exc)
-            await self.end(feeder)
+            await self.end()
             if exc is not self.failure and self.failure is not None:
                 _gathers.report(self.failure, "item")
             raise
@@ -241,18 +243,20 @@ class Gathering:
             self.failure = exc
         for future in list(self.running.values()):
             future.cancel()
+        if self.feeder is not None:
+            self.feeder.cancel()
         self.slot.set()
         self.ended.set()
 
-    async def end(self, feeder: asyncio.Task[None] | None) -> None:
+    async def end(self) -> None:
         """Wait for everything that runs; a cancellation meanwhile cancels it, and is raised afterwards."""
         cancelled: BaseException | None = None
-        while self.running or (feeder is not None and not feeder.done()):
-            if self.failure is not None and feeder is not None:
-                feeder.cancel()
+        while self.running or (self.feeder is not None and not self.feeder.done()):
             try:
                 await self.ended.wait()
-            except BaseException as exc:
+            except GeneratorExit:
+                raise
+            except BaseException as exc:  # noqa: PERF203  # each wait may be cancelled anew
                 cancelled = exc
                 self.fail(exc)
         if cancelled is not None:

@@ -36,51 +36,55 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@functools.cache
-def make_group_class() -> Any:
-    if sys.version_info < (3, 11):
-        return _no_group_class()
-    import asyncio
+if sys.version_info >= (3, 11):
 
-    class BoundedTaskGroup(asyncio.TaskGroup):
-        """A TaskGroup in which at most `limit` spawned tasks are alive.
+    @functools.cache
+    def make_group_class() -> Any:
+        import asyncio
 
-        `await group.spawn(func, *args)` waits for a slot, then calls `func` and starts its coroutine as a task. The
-        slot is free again when the task ends. Tasks made by `create_task` are not counted. Python 3.11+.
+        class BoundedTaskGroup(asyncio.TaskGroup):
+            """A TaskGroup in which at most `limit` spawned tasks are alive.
 
-        Raises ValueError if `limit` is not an int of at least 1, TypeError if `func` is not a coroutine function.
-        """
+            `await group.spawn(func, *args)` waits for a slot, then calls `func` and starts its coroutine as a task.
+            The slot is free again when the task ends. Tasks made by `create_task` are not counted. Python 3.11+.
 
-        def __init__(self, limit: int) -> None:
-            super().__init__()
-            self._slots = asyncio.Semaphore(check_count("limit", limit, 1))
+            Raises ValueError if `limit` is not an int of at least 1, TypeError if `func` is no coroutine function.
+            """
 
-        async def spawn(self, func: Any, /, *args: Any, **kwargs: Any) -> Any:
-            check_job(func)
-            await self._slots.acquire()
-            coro: Any = None
-            try:
-                coro = func(*args, **kwargs)
-                if not asyncio.iscoroutine(coro):
-                    raise TypeError(f"expected a coroutine function, got {func!r}, which returned {coro!r}")
-                task = self.create_task(coro)
-            except BaseException:
-                self._slots.release()
-                if asyncio.iscoroutine(coro):
-                    coro.close()
-                raise
-            task.add_done_callback(lambda _: self._slots.release())
-            return task
+            def __init__(self, limit: int) -> None:
+                super().__init__()
+                self._slots = asyncio.Semaphore(check_count("limit", limit, 1))
 
-    BoundedTaskGroup.__module__, BoundedTaskGroup.__qualname__ = __name__, "BoundedTaskGroup"
-    return BoundedTaskGroup
+            async def spawn(self, func: Any, /, *args: Any, **kwargs: Any) -> Any:
+                check_job(func)
+                await self._slots.acquire()
+                coro: Any = None
+                try:
+                    coro = func(*args, **kwargs)
+                    if not asyncio.iscoroutine(coro):
+                        raise TypeError(
+                            f"expected a coroutine function, got {func!r}, which returned {coro!r}"
+                        )
+                    task = self.create_task(coro)
+                except BaseException:
+                    self._slots.release()
+                    if asyncio.iscoroutine(coro):
+                        coro.close()
+                    raise
+                task.add_done_callback(lambda _: self._slots.release())
+                return task
 
+        BoundedTaskGroup.__module__, BoundedTaskGroup.__qualname__ = __name__, "BoundedTaskGroup"
+        return BoundedTaskGroup
 
-def _no_group_class() -> Any:
-    class BoundedTaskGroup:
-        """Needs asyncio.TaskGroup, so Python 3.11."""
+else:
 
-        def __init__(self, limit: int) -> None:
-            raise RuntimeError("BoundedTaskGroup needs Python 3.11; use bounded_gather before that")
+    @functools.cache
+    def make_group_class() -> Any:
+        class BoundedTaskGroup:
+            """Needs asyncio.TaskGroup, so Python 3.11."""
 
-    return BoundedTaskGroup
+            def __init__(self, limit: int) -> None:
+                raise RuntimeError("BoundedTaskGroup needs Python 3.11; use bounded_gather before that")
+
+        return BoundedTaskGroup

@@ -82,9 +82,7 @@ class guard:
 
 
 @overload
-async def safe_await(
-    aw: Awaitable[T], *, on_error: Hook | None = None, default: None = None
-) -> T | None: ...
+async def safe_await(aw: Awaitable[T], *, on_error: Hook | None = None, default: None = None) -> T | None: ...
 @overload
 async def safe_await(aw: Awaitable[T], *, on_error: Hook | None = None, default: D) -> T | D: ...
 async def safe_await(aw: Awaitable[T], *, on_error: Hook | None = None, default: Any = None) -> Any:

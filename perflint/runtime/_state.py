@@ -7,6 +7,7 @@ Wherever that could change an answer already given, the answer is tested again a
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ class Waiter:
 
     __slots__ = ("admitted", "ready", "task")
 
-    def __init__(self, task: Task, lock: threading._RLock) -> None:
+    def __init__(self, task: Task, lock: threading.RLock) -> None:
         self.task = task
         self.ready = threading.Condition(lock)
         self.admitted = False
@@ -105,9 +106,9 @@ class PoolState:
     def _admit(self, task: Task) -> bool:
         if not self._admits():
             return False
-        if not self.idle and len(self.threads) < self.workers:
-            if not self._grow() or not self._admits():
-                return False
+        needed = not self.idle and len(self.threads) < self.workers
+        if needed and not (self._grow() and self._admits()):
+            return False
         mark = self.parks
         self._wake()  # before the append: an exception from a signal handler cannot leave a task unannounced
         self.tasks.append(task)
@@ -270,8 +271,7 @@ class PoolState:
             for waiter in self.waiters:
                 waiter.ready.notify()
             self.changed.notify_all()
-            threads = list(self.threads)
-        return threads
+            return list(self.threads)
 
     def finish(self, deadline: float) -> None:
         """At exit: wait for the workers until `deadline` (monotonic), then say what is lost."""
@@ -299,7 +299,9 @@ class PoolState:
                 active,
             )
 
-    def _wait(self, condition: threading.Condition, test: Callable[[], object], timeout: float | None) -> bool:
+    def _wait(
+        self, condition: threading.Condition, test: Callable[[], object], timeout: float | None
+    ) -> bool:
         """Wait for `test`, with the lock held.
 
         In slices, because a signal handler that runs between the test and the wait can use up the wake-up.
@@ -331,9 +333,9 @@ def run(task: Task, reporter: Reporter) -> bool:
         else:
             context.run(fn, *args, **kwargs)
     except BaseException as exc:
-        try:
+        with contextlib.suppress(
+            BaseException
+        ):  # in a forked child this is the main thread: reports let Ctrl-C pass
             reporter.report(exc, fn)
-        except BaseException:  # a forked child runs on in its main thread, where reports let Ctrl-C pass
-            pass
         return False
     return True

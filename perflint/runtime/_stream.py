@@ -55,7 +55,6 @@ async def _stream(
         while True:
             task = stream.next_task()
             if task is not None:
-                stream.free_slot(task)
                 yield task.result()
             elif feeder.done() and not stream.places:
                 feeder.result()
@@ -74,8 +73,8 @@ class Stream(Generic[Given, Made]):
 
         self.loop = asyncio.get_running_loop()
         self.func, self.limit, self.ordered = func, limit, ordered
-        self.places: dict[asyncio.Task[Made], None] = {}
-        self.finished: deque[asyncio.Task[Made]] = deque()
+        self.places: set[asyncio.Task[Made]] = set()
+        self.turns: deque[asyncio.Task[Made]] = deque()  # as started if ordered, else as finished
         self.slot, self.ready = Signal(self.loop), Signal(self.loop)
 
     async def feed(self, source: Iterable[Given] | AsyncIterable[Given]) -> None:
@@ -110,24 +109,24 @@ class Stream(Generic[Given, Made]):
 
     def spawn(self, item: Given) -> None:
         task = self.loop.create_task(_apply(self.func, item))
-        self.places[task] = None
+        self.places.add(task)
+        if self.ordered:
+            self.turns.append(task)
         task.add_done_callback(self.done)
 
     def done(self, task: asyncio.Task[Made]) -> None:
         if not self.ordered:
-            self.finished.append(task)
+            self.turns.append(task)
         self.ready.set()
 
     def next_task(self) -> asyncio.Task[Made] | None:
-        """The finished task whose turn it is."""
-        if not self.ordered:
-            return self.finished.popleft() if self.finished else None
-        task = next(iter(self.places), None)
-        return task if task is not None and task.done() else None
-
-    def free_slot(self, task: asyncio.Task[Made]) -> None:
-        self.places.pop(task, None)
+        """The finished task whose turn it is; its place is free again."""
+        if not self.turns or not self.turns[0].done():
+            return None
+        task = self.turns.popleft()
+        self.places.discard(task)
         self.slot.set()
+        return task
 
     async def cancel(self, feeder: asyncio.Task[None]) -> None:
         """Cancel and await all that runs; nothing is left after it."""
