@@ -254,9 +254,9 @@ class Gathering:
         while self.running or (self.feeder is not None and not self.feeder.done()):
             try:
                 await self.ended.wait()
-            except GeneratorExit:
+            except GeneratorExit:  # noqa: PERF203  # each wait may be cancelled anew
                 raise
-            except BaseException as exc:  # noqa: PERF203  # each wait may be cancelled anew
+            except BaseException as exc:
                 cancelled = exc
                 self.fail(exc)
         if cancelled is not None:
