@@ -130,7 +130,10 @@ class PoolState:
     def _wake(self) -> None:
         """Wake one sleeping worker, if there is one."""
         while self.idle:
-            gate = next(reversed(self.idle))  # the last to fall asleep has the warmest caches
+            try:
+                gate = next(reversed(self.idle))  # the last to fall asleep has the warmest caches
+            except (RuntimeError, StopIteration):  # a signal handler has just woken it
+                continue
             try:
                 gate.release()
             except RuntimeError:  # an interrupted call released it and did not get to the pop

@@ -257,7 +257,9 @@ def test_submit_wait_is_first_come_first_served() -> None:
         assert pool.submit(blocker)
         callers = []
         for number in range(5):
-            caller = threading.Thread(target=pool.submit_wait, args=(order.append, number), kwargs={"timeout": LONG})
+            caller = threading.Thread(
+                target=pool.submit_wait, args=(order.append, number), kwargs={"timeout": LONG}
+            )
             caller.start()
             callers.append(caller)
             assert until(lambda expected=number + 1: len(pool._state.waiters) == expected)
@@ -471,7 +473,9 @@ print("ended")
 """
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="isolated sub-interpreters cannot have threads before 3.12")
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="isolated sub-interpreters cannot have threads before 3.12"
+)
 @pytest.mark.parametrize("end", ["assert pool.shutdown() and len(done) == 10", ""])
 def test_subinterpreters_without_daemon_threads(end: str) -> None:
     ran = script(SUBINTERPRETER.replace("{end}", end))
