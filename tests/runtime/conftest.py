@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-
 from runtime_helpers import gone
 
 SECONDS = 120  # a hang ends the run with the stacks of all threads

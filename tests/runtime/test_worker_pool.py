@@ -2,8 +2,8 @@
 
 import contextvars
 import copy
-import gc
 import functools
+import gc
 import logging
 import pickle
 import sys
