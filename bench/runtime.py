@@ -173,10 +173,10 @@ def table(items: int, rounds: int) -> str:
         (f"peak memory, {items:,} items", "`Executor.map`", "`bounded_map(buffersize=100)`", map_memory),
         (f"CPU time, {items:,} items", "`Executor.map`", "`bounded_map(buffersize=100)`", map_cpu),
         (
-            "p99 latency at twice the load",
+            f"p99 latency, {REQUESTS:,} requests at twice the capacity",
             "`ThreadPoolExecutor`",
-            "`WorkerPool`",
-            overload_ratio(6000, rounds),
+            "`WorkerPool`, queue of 4",
+            overload_ratio(REQUESTS, rounds),
         ),
         ("CPU time per submitted task", "`ThreadPoolExecutor`", "`WorkerPool`", submit_ratio(50_000, rounds)),
     ]

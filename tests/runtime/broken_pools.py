@@ -3,6 +3,7 @@
 The exit status is 0 if the check passes; a check that is worth something fails, or hangs.
 """
 
+import faulthandler
 import importlib
 import sys
 from pathlib import Path
@@ -73,6 +74,7 @@ def __getattr__(name: str) -> type:
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(4 if sys.argv[2] == "reentrance" else 40, exit=True)  # hangs: found
     Pool = broken(sys.argv[1])
     Pool.__name__ = Pool.__name__.replace("-", "_")
     getattr(pool_checks, sys.argv[2])(Pool)
