@@ -221,18 +221,18 @@ class AsyncWorkerPool:
     def _done(self, fn: object, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._active -= 1
-        if task.cancelled():
-            self._cancelled += 1
-        elif (exc := task.exception()) is None:
-            self._completed += 1
-        else:
-            self._failed += 1
+        exc = None if task.cancelled() else task.exception()
+        self._cancelled += task.cancelled()
+        self._failed += exc is not None
+        self._completed += exc is None and not task.cancelled()
+        try:
             if isinstance(exc, Exception):
                 self._reporter.report(exc, fn)
+        finally:  # a hook may raise what asyncio lets through
             del exc
-        if self._watch is not None and self._watch.cancelled():
-            self._close(drain=False)
-        self._pump()
+            if self._watch is not None and self._watch.cancelled():
+                self._close(drain=False)
+            self._pump()
 
     def _pump(self) -> None:
         """Start queued jobs, let waiters move up, and tell joiners when nothing is left."""

@@ -87,18 +87,22 @@ class PoolState:
     def offer_wait(self, task: Task, timeout: float) -> bool:
         """Like `offer`, but queue up for a slot for at most `timeout` seconds."""
         with self.lock:
-            if self._admit(task):
-                return True
-            waiter = Waiter(task, self.lock)
-            self.waiters.append(waiter)
-            try:
-                self._wait(waiter.ready, lambda: waiter.admitted or self.closed, timeout)
-            finally:
-                if not waiter.admitted:
-                    self.rejected += 1
-                    if waiter in self.waiters:
+            accepted = self._admit(task)
+            if not accepted:
+                waiter = Waiter(task, self.lock)
+                self.waiters.append(waiter)
+                try:
+                    self._wait(waiter.ready, lambda: waiter.admitted or self.closed, timeout)
+                finally:
+                    with contextlib.suppress(
+                        ValueError
+                    ):  # a worker has taken it out, or from here on none can
                         self.waiters.remove(waiter)
-            return waiter.admitted
+                    accepted = waiter.admitted
+                    self.rejected += not accepted
+        if self.short:
+            self._tell_short()
+        return accepted
 
     def _admits(self) -> bool:
         return not self.closed and len(self.tasks) + self.active < self.capacity

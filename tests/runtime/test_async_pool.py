@@ -204,6 +204,27 @@ def test_stops_are_left_to_asyncio(error: type[BaseException]) -> None:
         asyncio.run(main())
 
 
+def test_a_hook_that_stops_the_loop_leaves_the_pool_whole() -> None:
+    pools: list[AsyncWorkerPool] = []
+
+    def hook(exc: BaseException, fn: object) -> None:
+        raise SystemExit(3)
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def main() -> None:
+        async with AsyncWorkerPool(1, 5, on_error=hook) as pool:
+            pools.append(pool)
+            assert pool.submit(fails) and pool.submit(nothing)
+            await asyncio.Event().wait()
+
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+    stats = pools[0].stats()
+    assert (stats.failed, stats.active, stats.queued) == (1, 0, 0) and consistent(stats)
+
+
 def test_task_timeout() -> None:
     async def main() -> None:
         seen: list[BaseException] = []
