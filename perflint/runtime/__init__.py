@@ -1,0 +1,37 @@
+"""Concurrency with bounds: pools that answer, tasks that cannot vanish, fan-out that fits in memory.
+
+Standard library only; independent of the linter. `docs/runtime.md` says which part is for what.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._async_pool import AsyncWorkerPool
+from ._checks import PoolStats
+from ._gather import bounded_gather
+from ._group import __getattr__ as __getattr__
+from ._guards import guard, log_future_exception, log_task_exception, safe_await, safe_run
+from ._retry import aretry_submit, retry_submit
+from ._stream import bounded_map, bounded_stream
+from ._threads import WorkerPool
+
+if TYPE_CHECKING:
+    from ._group import BoundedTaskGroup
+
+__all__ = [
+    "AsyncWorkerPool",
+    "BoundedTaskGroup",
+    "PoolStats",
+    "WorkerPool",
+    "aretry_submit",
+    "bounded_gather",
+    "bounded_map",
+    "bounded_stream",
+    "guard",
+    "log_future_exception",
+    "log_task_exception",
+    "retry_submit",
+    "safe_await",
+    "safe_run",
+]
