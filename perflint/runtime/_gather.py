@@ -254,7 +254,7 @@ class Gathering:
         while self.running or (self.feeder is not None and not self.feeder.done()):
             try:
                 await self.ended.wait()
-            except GeneratorExit:  # noqa: PERF203  # each wait may be cancelled anew
+            except GeneratorExit:  # each wait may be cancelled anew
                 raise
             except BaseException as exc:
                 cancelled = exc
