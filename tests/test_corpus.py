@@ -8,7 +8,7 @@ import pytest
 from laws import broken_laws, python_files, unparsable
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
-FOLDERS = ("asyncio", "email", "http", "idlelib", "importlib", "json", "logging", "unittest", "xml")
+FOLDERS = ("asyncio", "email", "http", "json", "logging", "unittest", "xml")
 SINGLE = sorted(path for path in STDLIB.glob("*.py"))
 
 
@@ -19,7 +19,7 @@ def test_laws_hold_on_packages_of_the_standard_library(folder: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("letters", ["abc", "def", "ghijkl", "mno", "pqrs", "tuvwxyz_"])
+@pytest.mark.parametrize("letters", ["abc", "st"])
 def test_laws_hold_on_modules_of_the_standard_library(letters: str) -> None:
     assert_laws([path for path in SINGLE if path.name[0].lower() in letters])
 
