@@ -90,16 +90,17 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
 def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
     rules = registry.select(config)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
+    depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
     try:
-        trees = [(parse(source, region), alive) for region, alive in plans if not too_deep(region.node)]
+        trees = [(parse(source, region), alive) for region, alive, deep in depths if not deep]
     except TreeError:  # a function that cannot be read alone
         try:
             trees = [(parse(source, facts.module), rules)]
         except TreeError as error:
             yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return
-    for region, _ in plans:
-        if too_deep(region.node):
+    for region, _, deep in depths:
+        if deep:
             start = region.span.start
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
     for tree, alive in trees:
