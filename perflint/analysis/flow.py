@@ -35,10 +35,8 @@ class Flow:
         for above in self.tree.ancestors(node):
             if isinstance(above, (*Function, cst.ClassDef)):
                 return None
-            if isinstance(above, Loop):
-                repeated = above.body is below or (isinstance(above, cst.While) and above.test is below)
-                if repeated:
-                    return above
+            if isinstance(above, Loop) and _repeats(above, below):
+                return above
             below = above
         return None
 
@@ -56,16 +54,12 @@ class Flow:
             if isinstance(above, (*Function, cst.ClassDef)):
                 return None
             if isinstance(above, Loop):
-                if above.body is below or (isinstance(above, cst.While) and above.test is below):
+                if _repeats(above, below):
                     return above
-            elif isinstance(above, Comprehension) and not self._first_iterable(above, node):
+            elif isinstance(above, Comprehension) and not self.inside(node, above.for_in.iter):
                 return above
             below = above
         return None
-
-    def _first_iterable(self, comprehension: cst.CSTNode, node: cst.CSTNode) -> bool:
-        first = comprehension.for_in.iter  # type: ignore[attr-defined]
-        return node is first or any(above is first for above in self.tree.ancestors(node))
 
     def inside(self, node: cst.CSTNode, outer: cst.CSTNode) -> bool:
         return node is outer or any(above is outer for above in self.tree.ancestors(node))
@@ -258,6 +252,11 @@ class Flow:
             if isinstance(above, Function):
                 return False
         return False
+
+
+def _repeats(loop: LoopNode, part: cst.CSTNode) -> bool:
+    """Whether the loop evaluates this direct part of it in every turn."""
+    return loop.body is part or (isinstance(loop, cst.While) and loop.test is part)
 
 
 def before(tree: Tree, node: cst.BaseStatement) -> cst.BaseStatement | None:
