@@ -8,7 +8,8 @@ import re
 import pytest
 
 from perflint.fixing.edits import apply
-from perflint.fixing.imports import import_edit
+from perflint.fixing.imports import import_edit, runtime_import
+from perflint.model.config import Config, Target
 from perflint.model.source import Source
 
 USE = "def f(xs):\n    return sum(xs, [])\n"
@@ -201,3 +202,27 @@ def test_type_parameters_are_names() -> None:
         pytest.skip("this Python has no type parameters")
     answer = import_edit(Source("x.py", b""), tree, "itertools", "chain", ("itertools",))
     assert answer is None
+
+
+def runtime(text: str, config: Config, taken: tuple[str, ...] = ()) -> str | None:
+    answer = runtime_import(*parsed(text + USE), config, "guard", taken)
+    return answer and (f"{answer[1].text.strip()} | {answer[0]}" if answer[1] else answer[0])
+
+
+def test_the_runtime_is_imported_from_where_the_project_has_it() -> None:
+    ours = Config(runtime_fixes=True)
+    own = Config(runtime_fixes=True, runtime_module="app.perf")
+    assert runtime("", ours) == "from perflint.runtime import guard | guard"
+    assert runtime("", own) == "from app.perf import guard | guard"
+    assert runtime("from app import perf\n", own) == "perf.guard"
+    assert runtime("from perflint.runtime import guard\n", own) == "import app.perf | app.perf.guard"
+    assert runtime("", own, taken=("guard",)) == "import app.perf | app.perf.guard"
+    assert runtime("from os import *\n", own) is None
+
+
+def test_the_runtime_is_imported_only_where_it_is_wanted_and_runs() -> None:
+    assert runtime("", Config()) is None
+    assert runtime("", Config(runtime_module="app.perf")) is None
+    assert runtime("", Config(runtime_fixes=True, target=Target((3, 9), (3, 13)))) is None
+    assert runtime("", Config(runtime_fixes=True, target=Target((3, 10), (3, 10)))) is not None
+    assert runtime("from perflint.runtime import guard\n", Config()) is None

@@ -21,6 +21,15 @@ def load(folder: Path, text: str, **overrides: object) -> Config:
     return settings.load(folder, None, {key.replace("_", "-"): value for key, value in overrides.items()})[0]
 
 
+def mistake(folder: Path, text: str) -> str:
+    """What is said of a wrong file: one line that names it."""
+    with pytest.raises(ConfigError) as error:
+        load(folder, text)
+    assert str(folder / "pyproject.toml") in str(error.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
 def test_every_field_has_a_key() -> None:
     assert {key.field for key in settings.KEYS.values()} == {field.name for field in fields(Config)}
 
@@ -39,6 +48,12 @@ def test_all_keys(tmp_path: Path) -> None:
         portable = true
         strict-types = false
         costly-objects = ["a.B"]
+        runtime-module = "app.perf"
+        runtime-fixes = false
+        default-limit = 10
+        default-queue-size = 20
+        small-limit = 1
+        pedantic = true
         [tool.perflint.per-file-ignores]
         "tests/*" = ["PRF2"]
         """,
@@ -55,7 +70,30 @@ def test_all_keys(tmp_path: Path) -> None:
         portable=True,
         strict_types=False,
         costly_objects=("a.B",),
+        runtime_module="app.perf",
+        runtime_fixes=False,
+        default_limit=10,
+        default_queue_size=20,
+        small_limit=1,
+        pedantic=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "module", "fixes"),
+    [
+        ("", "perflint.runtime", False),
+        ("runtime-fixes = true", "perflint.runtime", True),
+        ('runtime-module = "app.perf"', "app.perf", True),
+        ('runtime-module = "perflint.runtime"', "perflint.runtime", True),
+        ('runtime-module = "_perf2"\nruntime-fixes = false', "_perf2", False),
+    ],
+)
+def test_naming_a_runtime_module_asks_for_its_fixes(
+    tmp_path: Path, text: str, module: str, fixes: bool
+) -> None:
+    config = load(tmp_path, text)
+    assert (config.runtime_module, config.runtime_fixes) == (module, fixes)
 
 
 def test_the_nearest_file_that_speaks_of_perflint_wins(tmp_path: Path) -> None:
@@ -126,14 +164,32 @@ def test_a_project_without_requires_python_does_not_ask_its_parent(tmp_path: Pat
         ("target-version = 3.11", 'target-version must be a string such as "3.11"'),
         ('target-version = "three"', "target-version: 'three' is not a version; write 3.11 or >=3.10"),
         ("select = [", "not valid TOML"),
+        ("runtime-fixes = 1", "[tool.perflint] runtime-fixes must be true or false"),
     ],
 )
 def test_mistakes_are_named_in_one_line(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        load(tmp_path, text)
-    assert str(tmp_path / "pyproject.toml") in str(error.value)
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+    assert message in mistake(tmp_path, text)
+
+
+NO_MODULES = (
+    *('""', "1", "true", '["app"]', '"app/perf.py"', '"app."', '".perf"', '"app..perf"'),
+    *('"app.class"', '"None"', '"my-app.perf"', '"app. perf"', '"1app"', '"a\\nb"'),
+)
+
+
+@pytest.mark.parametrize("value", NO_MODULES)
+def test_a_runtime_module_can_be_imported(tmp_path: Path, value: str) -> None:
+    said = mistake(tmp_path, f"runtime-module = {value}")
+    assert 'runtime-module must be the dotted name of a module, such as "app.perf", not ' in said
+
+
+@pytest.mark.parametrize("key", ["default-limit", "default-queue-size", "small-limit"])
+@pytest.mark.parametrize("value", ["0", "-5", "2.0", "inf", "[1]", "'9'", "true"])
+def test_bounds_are_whole_numbers(tmp_path: Path, key: str, value: str) -> None:
+    said = mistake(tmp_path, f"{key} = {value}")
+    assert f"[tool.perflint] {key} must be a whole number of at least 1, not {value}" in said.replace(
+        "True", "true"
+    )
 
 
 def test_mistakes_on_the_command_line_name_the_option(tmp_path: Path) -> None:

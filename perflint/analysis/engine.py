@@ -15,6 +15,7 @@ import libcst as cst
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Region
+from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
 from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
@@ -89,6 +90,8 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
 
 def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
     rules = registry.select(config)
+    if is_test_file(source.path):
+        rules = tuple(rule for rule in rules if rule.tests)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
     depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
     try:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
 from perflint.analysis.needles import needles
+from perflint.analysis.outline import Outline
 from perflint.analysis.stores import Stores
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
@@ -106,6 +107,11 @@ class Facts:
     def stores(self) -> Stores:
         """What is assigned to attributes and globals."""
         return Stores(self.tree, self.shadows)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """The functions, classes and attributes of the whole file."""
+        return Outline(self)
 
     @cached_property
     def shadows(self) -> set[str]:

@@ -13,3 +13,8 @@ def is_test_file(path: str) -> bool:
     place = PurePath(path)
     named = place.name.startswith("test_") or place.stem.endswith("_test") or place.name == "conftest.py"
     return named or place.parent.name in ("test", "tests")
+
+
+def is_script(path: str) -> bool:
+    """Whether the path is that of a program run by hand: directly in `scripts/`, `tools/`, `examples/` or the like."""
+    return PurePath(path).parent.name in ("scripts", "tools", "examples", "samples", "benchmarks", "bench")

@@ -9,12 +9,16 @@ from typing import Any, Literal, TypeVar
 
 import libcst as cst
 
+from perflint.analysis.concurrency.roles import Roles
 from perflint.analysis.facts import Facts, Gate
 from perflint.analysis.flow import Flow
 from perflint.analysis.kinds import Kinds
 from perflint.analysis.names import Names, Scope
+from perflint.analysis.objects import Objects
 from perflint.analysis.patterns.accumulate import Accumulators
 from perflint.analysis.payoff import payoff
+from perflint.analysis.places import is_script, is_test_file
+from perflint.analysis.sizes import Sizes
 from perflint.analysis.tree import Tree
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Fix, Severity, Span
@@ -29,7 +33,8 @@ class Benchmark:
     """How a rule's gain is measured: `perflint bench CODE` times `call` before and after.
 
     `setup` is Python source that makes the inputs for a size `n`; `before` and `after` default
-    to the docstring's Bad and Good. `needs` names packages that must be installed.
+    to the docstring's Bad and Good. `needs` names packages that must be installed. Where
+    `measure` is "memory", the peak of what Python allocates during the call is compared instead.
     """
 
     setup: str
@@ -38,6 +43,7 @@ class Benchmark:
     before: str | None = None
     after: str | None = None
     needs: tuple[str, ...] = ()
+    measure: Literal["time", "memory"] = "time"
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,10 @@ class Rule:
     fix: Literal["never", "sometimes", "always"]
     gate: Gate
     doc: str
-    benchmark: Benchmark
+    benchmark: Benchmark | None  # None: the harm is a hang or a loss, which tests/harm shows
     group: str = ""  # a rule with a group is off until the group or the rule is selected
+    tests: bool = True  # whether it looks at tests, too
+    service: bool = False  # about long-running programs: one step less severe in scripts
     checks: dict[type[cst.CSTNode], list[Check]] = field(default_factory=dict, compare=False, repr=False)
 
     def visits(self, *kinds: type[cst.CSTNode]) -> Callable[[C], C]:
@@ -78,7 +86,10 @@ class Rule:
         """A finding of this rule at a node or a span."""
         span = at if isinstance(at, Span) else context.tree.span(at)
         gain = payoff(self.code, context.config.target)
-        return Finding(self.code, self.name, severity or self.severity, span, message, gain, fix)
+        level = severity or self.severity
+        if self.service and level > Severity.INFO and context.casual(span):
+            level = Severity(level - 1)
+        return Finding(self.code, self.name, level, span, message, gain, fix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +112,27 @@ class Context:
     @cached_property
     def flow(self) -> Flow:
         return Flow(self.tree, self.names)
+
+    @cached_property
+    def objects(self) -> Objects:
+        return Objects(self.names, self.config.runtime_module)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        return Sizes(self.names, self.objects, self.config.small_limit)
+
+    @cached_property
+    def roles(self) -> Roles:
+        return Roles(self.facts.outline)
+
+    @cached_property
+    def in_test(self) -> bool:
+        return is_test_file(self.source.path)
+
+    def casual(self, span: Span) -> bool:
+        """Whether the code is no service: a script's, or under `if __name__ == "__main__"`."""
+        line = self.source.line_of(span.start)
+        return is_script(self.source.path) or any(line in lines for lines in self.facts.outline.main_lines)
 
     @cached_property
     def accumulators(self) -> Accumulators:

@@ -199,6 +199,19 @@ def bench(codes: tuple[str, ...], sizes: str | None, record_to: Path | None, out
     click.echo(bench.main(codes, sizes=numbers, record_to=record_to, output_format=output_format))
 
 
+@command.command()
+@click.argument("dest", type=click.Path(path_type=Path))
+def vendor(dest: Path) -> None:
+    """Write the runtime as one module of your own, or update it.
+
+    DEST is a file, such as app/perf.py, or a folder, in which it is called perflint_runtime.py. A file
+    that perflint did not write, or that was edited since, is left alone.
+    """
+    from perflint.cli import vendoring
+
+    click.echo(vendoring.vendor(dest))
+
+
 @command.command("new-rule")
 @click.argument("name")
 @click.option("--category", default="text", show_default=True, help="The family that the rule joins.")

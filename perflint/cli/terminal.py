@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from perflint.model.config import ConfigError
+from perflint.project.writing import usual_mode
 from perflint.reports.style import PLAIN, Style, style_for
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def _whole(file: Path) -> Iterator[TextIO]:
             yield stream
         return
     target = Path(os.path.realpath(file))
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    mode = target.stat().st_mode & 0o777 if target.exists() else usual_mode()
     handle, name = tempfile.mkstemp(prefix=".perflint-", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
@@ -53,12 +54,6 @@ def _whole(file: Path) -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def progress(items: Iterable[T], total: int, prints: Callable[[T], bool], quiet: bool) -> Iterator[T]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Container, Iterator
 from functools import lru_cache
 
+from perflint.model.config import Config
 from perflint.model.diagnostics import Edit, Span
 from perflint.model.source import Source
 
@@ -17,6 +18,8 @@ _BUSY = (
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
 )
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+_RUNTIME_FROM = (3, 10)  # the oldest Python that the runtime runs on
 
 # Lines that mean something only where they stand, at the top of the file.
 _HEADER = re.compile(r"#!|[ \t\f]*#.*?coding[:=]")
@@ -43,6 +46,15 @@ def import_edit(
         if binds not in names.used and binds not in taken:
             return expression, _insertion(source, tree, statement)
     return None
+
+
+def runtime_import(
+    source: Source, tree: ast.Module, config: Config, name: str, taken: Container[str] = ()
+) -> tuple[str, Edit | None] | None:
+    """As `import_edit`, for a name of the runtime; None also where the project has not asked for it."""
+    if not config.runtime_fixes or config.target.low < _RUNTIME_FROM:
+        return None
+    return import_edit(source, tree, config.runtime_module, name, taken)
 
 
 def _forms(module: str, name: str | None) -> Iterator[tuple[str, str, str]]:

@@ -47,6 +47,12 @@ class Config:
     portable: bool = False  # the code must be fast on PyPy and free-threaded builds too
     strict_types: bool = True  # report only receivers whose type is proved
     costly_objects: tuple[str, ...] = ()  # qualified names that PRF221 adds to its table
+    runtime_module: str = "perflint.runtime"  # what fixes import the runtime from
+    runtime_fixes: bool = False  # fixes may use the runtime
+    default_limit: int = 100  # the bound that fixes set on tasks
+    default_queue_size: int = 1000  # the bound that fixes set on queues
+    small_limit: int = 64  # this many items are no crowd
+    pedantic: bool = False  # report what is only likely, too
 
 
 def parse_target(text: str) -> Target:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,6 +176,8 @@ def _merge(config: Config, values: Mapping[str, object], label: Callable[[str], 
             raise ConfigError(f"{label(key)} is no setting{nearest_name(key, KEYS)}")
         field, read = KEYS[key]
         changes[field] = read(label(key), value)
+    if "runtime_module" in changes:  # who names a module wants fixes that import from it
+        changes.setdefault("runtime_fixes", True)
     return replace(config, **changes)
 
 
@@ -205,6 +208,23 @@ def _boolean(label: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{label} must be true or false")
     return value
+
+
+def _count(label: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{label} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def _module(label: str, value: object) -> str:
+    if isinstance(value, str) and all(map(is_importable, value.split("."))):
+        return value
+    raise ConfigError(f'{label} must be the dotted name of a module, such as "app.perf", not {value!r}')
+
+
+def is_importable(name: str) -> bool:
+    """Whether an import statement can name it."""
+    return name.isidentifier() and not iskeyword(name)
 
 
 def _severity(label: str, value: object) -> Severity:
@@ -241,6 +261,12 @@ _READERS: dict[str, Reader] = {
     "portable": _boolean,
     "strict-types": _boolean,
     "costly-objects": _strings,
+    "runtime-module": _module,
+    "runtime-fixes": _boolean,
+    "default-limit": _count,
+    "default-queue-size": _count,
+    "small-limit": _count,
+    "pedantic": _boolean,
 }
 KEYS = {
     key: _Key("target" if key == "target-version" else key.replace("-", "_"), read)

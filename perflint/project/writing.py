@@ -1,4 +1,4 @@
-"""Puts a changed file in the place of the old one, whole or not at all."""
+"""Puts a changed file in the place of the old one, or a new one where none was, whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def replace(path: Path, old: bytes, new: bytes) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise WriteError(f"{path}: not a regular file; left as it was")
         if not os.access(real, os.W_OK):
-            raise WriteError(f"{path}: read-only; make it writable to have it fixed")
+            raise WriteError(f"{path}: read-only; make it writable first")
         with _beside(real, new, status) as temporary:
             if real.read_bytes() != old:
                 raise WriteError(f"{path}: changed on disk since it was read; run perflint again")
@@ -37,8 +37,27 @@ def replace(path: Path, old: bytes, new: bytes) -> None:
         raise WriteError(f"{path}: not written ({error.strerror or error}); left as it was") from None
 
 
+def create(path: Path, new: bytes) -> None:
+    """Write a file that is not there yet, as `replace` does. Raise WriteError."""
+    real = Path(os.path.realpath(path))
+    try:
+        with _beside(real, new, None) as temporary:
+            if real.exists():
+                raise WriteError(f"{path}: made by others meanwhile; run perflint again")
+            temporary.replace(real)
+    except OSError as error:
+        raise WriteError(f"{path}: not written ({error.strerror or error})") from None
+
+
+def usual_mode() -> int:
+    """The mode that the user's umask gives to a new file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 @contextmanager
-def _beside(real: Path, content: bytes, status: os.stat_result) -> Iterator[Path]:
+def _beside(real: Path, content: bytes, status: os.stat_result | None) -> Iterator[Path]:
     """A synced file with that content in the same directory; gone afterwards, unless it was moved away."""
     handle, name = tempfile.mkstemp(prefix=".perflint-", dir=real.parent)
     temporary = Path(name)
@@ -46,7 +65,10 @@ def _beside(real: Path, content: bytes, status: os.stat_result) -> Iterator[Path
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            _dress(temporary, status)
+            if status:
+                _dress(temporary, status)
+            else:
+                temporary.chmod(usual_mode())
             os.fsync(handle)
         yield temporary
     finally:

@@ -1,6 +1,6 @@
 """Concurrency with bounds: pools that answer, tasks that cannot vanish, fan-out that fits in memory.
 
-Standard library only; independent of the linter. `docs/runtime.md` says which part is for what.
+Standard library only; independent of the linter. perflint's guide `docs/runtime.md` says which part is for what.
 """
 
 from __future__ import annotations

@@ -1,39 +1,15 @@
 """The files of the runtime concatenate into one module: no name means two things, and nothing else is needed."""
 
 import ast
-import re
 import sys
 from collections import Counter
 from pathlib import Path
 
-from runtime_helpers import ROOT, script
+from runtime_helpers import script
 
-PACKAGE = ROOT / "perflint" / "runtime"
-FILES = {
-    path.stem: path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py") if path.stem != "__init__"
-}
+from perflint.project import vendor
 
-
-def relative_imports(text: str) -> list[str]:
-    return [
-        node.module or ""
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ImportFrom) and node.level
-    ]
-
-
-def ordered() -> list[str]:
-    """The files, each after those that it imports."""
-    done: list[str] = []
-    while len(done) < len(FILES):
-        ready = [
-            name
-            for name in sorted(FILES)
-            if name not in done and set(relative_imports(FILES[name])) <= set(done)
-        ]
-        assert ready, "the imports of the runtime go in a circle"
-        done += ready
-    return done
+FILES = vendor.package_files()
 
 
 def defined(text: str) -> set[str]:
@@ -62,11 +38,7 @@ def test_only_the_standard_library() -> None:
 
 
 def test_one_file_works_alone(tmp_path: Path) -> None:
-    future = "from __future__ import annotations\n"
-    parts = [
-        re.sub(r"^from \._\w+ import (\([^)]*\)|.*)$", "", FILES[name], flags=re.M) for name in ordered()
-    ]
-    (tmp_path / "perf.py").write_text(future + "\n".join(parts).replace(future, ""), encoding="utf-8")
+    (tmp_path / "perf.py").write_text(vendor.build(), encoding="utf-8")
     ran = script(
         f"""
 import sys

@@ -1,0 +1,119 @@
+"""Which calls of the standard library (and of anyio and trio) make which objects, and how these are called.
+
+Types carry the name that users write: `concurrent.futures.ThreadPoolExecutor`, wherever it is defined.
+"""
+
+from __future__ import annotations
+
+THREAD_EXECUTOR = "concurrent.futures.ThreadPoolExecutor"
+PROCESS_EXECUTOR = "concurrent.futures.ProcessPoolExecutor"
+EXECUTORS = frozenset(
+    {
+        THREAD_EXECUTOR,
+        PROCESS_EXECUTOR,
+        "concurrent.futures.InterpreterPoolExecutor",
+        "concurrent.futures.Executor",
+    }
+)
+PROCESS_POOL = "multiprocessing.Pool"
+THREAD_POOL = "multiprocessing.pool.ThreadPool"
+POOLS = frozenset({PROCESS_POOL, THREAD_POOL})
+LOOP = "asyncio.AbstractEventLoop"
+GROUPS = frozenset({"asyncio.TaskGroup", "anyio.abc.TaskGroup", "trio.Nursery"})
+TASK = "asyncio.Task"
+FUTURE = "concurrent.futures.Future"
+RESULT = "multiprocessing.pool.AsyncResult"
+THREADS = frozenset({"threading.Thread", "threading.Timer"})
+PROCESS = "multiprocessing.Process"
+
+THREAD_QUEUES = frozenset({"queue.Queue", "queue.LifoQueue", "queue.PriorityQueue", "queue.SimpleQueue"})
+ASYNC_QUEUES = frozenset({"asyncio.Queue", "asyncio.LifoQueue", "asyncio.PriorityQueue"})
+PROCESS_QUEUES = frozenset(
+    {"multiprocessing.Queue", "multiprocessing.JoinableQueue", "multiprocessing.SimpleQueue"}
+)
+QUEUES = THREAD_QUEUES | ASYNC_QUEUES | PROCESS_QUEUES
+
+_LOCKS = ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore")
+THREAD_LOCKS = frozenset(f"{module}.{name}" for module in ("threading", "multiprocessing") for name in _LOCKS)
+ASYNC_LOCKS = frozenset(
+    f"{module}.{name}"
+    for module in ("asyncio", "anyio", "trio")
+    for name in (*_LOCKS, "CapacityLimiter", "StrictFIFOLock")
+) - {"asyncio.RLock", "asyncio.CapacityLimiter"}
+LIMITERS = frozenset(
+    name for name in THREAD_LOCKS | ASYNC_LOCKS if name.endswith(("Semaphore", "CapacityLimiter"))
+)
+EVENTS = frozenset({"threading.Event", "multiprocessing.Event", "asyncio.Event", "anyio.Event", "trio.Event"})
+RUNTIME = "perflint.runtime"
+RUNTIME_POOLS = frozenset({f"{RUNTIME}.WorkerPool", f"{RUNTIME}.AsyncWorkerPool"})
+
+# Classes that are found under several names.
+_SAME = {
+    "asyncio.queues.": "asyncio.",
+    "asyncio.locks.": "asyncio.",
+    "asyncio.tasks.": "asyncio.",
+    "asyncio.events.": "asyncio.",
+    "asyncio.taskgroups.": "asyncio.",
+    "concurrent.futures.thread.": "concurrent.futures.",
+    "concurrent.futures.process.": "concurrent.futures.",
+    "concurrent.futures._base.": "concurrent.futures.",
+    "multiprocessing.context.": "multiprocessing.",
+    "multiprocessing.queues.": "multiprocessing.",
+    "multiprocessing.process.": "multiprocessing.",
+    "multiprocessing.synchronize.": "multiprocessing.",
+    "trio.lowlevel.": "trio.",
+}
+_ALIASES = {
+    "multiprocessing.dummy.Pool": THREAD_POOL,
+    "multiprocessing.dummy.Process": "threading.Thread",
+    "multiprocessing.pool.Pool": PROCESS_POOL,
+    "multiprocessing.BaseProcess": PROCESS,
+    "asyncio.BaseEventLoop": LOOP,
+    "asyncio.Future": TASK,
+    "anyio.TaskGroup": "anyio.abc.TaskGroup",
+    "anyio.abc.CapacityLimiter": "anyio.CapacityLimiter",
+    "anyio.abc.Semaphore": "anyio.Semaphore",
+}
+
+CLASSES = (
+    EXECUTORS | POOLS | {LOOP} | GROUPS | {TASK, FUTURE, RESULT} | THREADS | {PROCESS}
+    | QUEUES | THREAD_LOCKS | ASYNC_LOCKS | EVENTS | RUNTIME_POOLS
+    | {"threading.Barrier", "multiprocessing.Barrier"}
+)  # fmt: skip
+
+# Functions, and what they return.
+RETURNS = {
+    "asyncio.get_running_loop": LOOP,
+    "asyncio.get_event_loop": LOOP,
+    "asyncio.new_event_loop": LOOP,
+    "asyncio.create_task": TASK,
+    "asyncio.ensure_future": TASK,
+    "asyncio.run_coroutine_threadsafe": FUTURE,
+    "asyncio.wrap_future": TASK,
+    "anyio.create_task_group": "anyio.abc.TaskGroup",
+    "trio.open_nursery": "trio.Nursery",
+    "multiprocessing.get_context": "multiprocessing",  # what its attributes make is made by the module
+}
+# (kind of receiver, method) -> what it returns.
+METHODS = {
+    **{(kind, "submit"): FUTURE for kind in EXECUTORS},
+    **{(kind, method): RESULT for kind in POOLS for method in ("apply_async", "map_async", "starmap_async")},
+    **{(kind, "create_task"): TASK for kind in (LOOP, "asyncio.TaskGroup")},
+    (LOOP, "run_in_executor"): TASK,
+}
+# A base class of a class of this file that makes its objects count as of that type.
+INHERITED = THREADS | {PROCESS}
+
+
+def canonical(qualified: str) -> str:
+    """The one name of a class or function: `concurrent.futures.thread.X` is `concurrent.futures.X`."""
+    for prefix, plain in _SAME.items():
+        if qualified.startswith(prefix):
+            qualified = plain + qualified[len(prefix) :]
+    return _ALIASES.get(qualified, qualified)
+
+
+def made_by(qualified: str) -> str | None:
+    """The type of what a call of this qualified name returns, or None."""
+    name = canonical(qualified)
+    return name if name in CLASSES else RETURNS.get(name)

@@ -1,0 +1,224 @@
+"""The functions, classes and attributes of a whole file, read from its `ast` when a rule first asks.
+
+Regions are single functions; what a class assigns to `self.x`, who is handed to a thread, and what a
+helper does is told by the rest of the file.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # facts hold the outline of their file
+    from perflint.analysis.facts import Facts
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class Store(NamedTuple):
+    """One value that a name or attribute gets; `value` is None where no single expression tells."""
+
+    value: ast.expr | None
+    annotation: ast.expr | None
+    home: Home
+
+
+@dataclass(eq=False)
+class Home:
+    """Where a node stands: its function, class and the functions around, innermost first."""
+
+    functions: tuple[FunctionNode, ...] = ()
+    owner: ast.ClassDef | None = None  # the class whose method (or body) holds the node
+    loops: int = 0  # `for` and `while` statements around it, within its function
+    bound: frozenset[str] = field(default_factory=frozenset)  # parameters of the functions around
+
+    @property
+    def function(self) -> FunctionNode | None:
+        return self.functions[0] if self.functions else None
+
+
+class Outline:
+    """One walk over a file's `ast`."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.functions: dict[str, list[FunctionNode]] = defaultdict(list)  # all of that name, any scope
+        self.classes: dict[str, list[ast.ClassDef]] = defaultdict(list)
+        self.calls: list[tuple[ast.Call, Home]] = []  # in source order
+        self.homes: dict[ast.AST, Home] = {}  # of functions, classes and calls
+        self._attributes: dict[tuple[ast.ClassDef, str], list[Store]] = defaultdict(list)
+        self._globals: dict[str, list[Store]] = defaultdict(list)
+        self._lines: dict[int, FunctionNode] = {}
+        self._walk()
+
+    # What is where
+
+    def function(self, line: int) -> FunctionNode | None:
+        """The function whose `def` stands on this line."""
+        return self._lines.get(line)
+
+    def owner(self, line: int) -> ast.ClassDef | None:
+        """The class around the function whose `def` stands on this line, however deep the function nests."""
+        function = self._lines.get(line)
+        return self.homes[function].owner if function is not None else None
+
+    def attribute(self, owner: ast.ClassDef | None, name: str) -> list[Store]:
+        """What the class assigns to `self.name` (or `cls.name`, or in its body), in source order."""
+        return self._attributes.get((owner, name), []) if owner is not None else []
+
+    def variable(self, name: str) -> list[Store]:
+        """What the file assigns to the module-level `name`, functions with `global` included."""
+        return self._globals.get(name, [])
+
+    def method(self, owner: ast.ClassDef | None, name: str) -> FunctionNode | None:
+        """The one method of that name in the class itself."""
+        found = [item for item in (owner.body if owner else ()) if isinstance(item, Definition)]
+        named = [item for item in found if item.name == name]
+        return named[0] if len(named) == 1 else None
+
+    def referred(self, expression: ast.expr, home: Home) -> FunctionNode | None:
+        """The function of this file that `f`, `self.f` or `functools.partial(f, ..)` stands for."""
+        match expression:
+            case ast.Call(func=function, args=[first, *_]) if self.qualified(function) == "functools.partial":
+                return self.referred(first, home)
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                return self.method(home.owner, name)
+            case ast.Name(id=name) if name not in home.bound:
+                around = set(home.functions)
+                seen = [item for item in self.functions.get(name, ()) if self._visible(item, around)]
+                return max(seen, key=lambda item: len(self.homes[item].functions), default=None)
+        return None
+
+    def _visible(self, function: FunctionNode, around: set[FunctionNode]) -> bool:
+        home = self.homes[function]
+        if home.owner is not None and function in home.owner.body:
+            return False  # a method is no plain name
+        return home.function is None or home.function in around
+
+    def bases(self, owner: ast.ClassDef) -> list[str]:
+        """The qualified names of the classes it derives from, those of this file followed up."""
+        found: list[str] = []
+        queue, seen = [owner], {owner}
+        while queue:
+            for base in queue.pop().bases:
+                name = self.qualified(base)
+                if name is not None:
+                    found.append(name)
+                elif isinstance(base, ast.Name):
+                    fresh = [item for item in self.classes.get(base.id, ()) if item not in seen]
+                    seen.update(fresh)
+                    queue += fresh
+        return found
+
+    def qualified(self, node: ast.expr, bound: frozenset[str] = frozenset()) -> str | None:
+        """What a dotted name stands for by the imports of the file; None where that is not certain."""
+        match node:
+            case ast.Name(id=name):
+                meanings = self.facts.imports_anywhere.get(name, ())
+                hidden = name in self.facts.bindings or name in self.facts.global_names or name in bound
+                return next(iter(meanings)) if len(meanings) == 1 and not hidden else None
+            case ast.Attribute(value=value, attr=attribute):
+                base = self.qualified(value, bound)
+                return f"{base}.{attribute}" if base else None
+        return None
+
+    @cached_property
+    def main_lines(self) -> list[range]:
+        """The lines under `if __name__ == "__main__":`."""
+        found = []
+        for item in self.facts.tree.body:
+            match item:
+                case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()])):
+                    found.append(range(item.lineno, (item.end_lineno or item.lineno) + 1))
+        return found
+
+    # The walk
+
+    def _walk(self) -> None:
+        stack: list[tuple[ast.AST, Home]] = [(self.facts.tree, Home())]
+        while stack:
+            node, home = stack.pop()
+            inner = self._enter(node, home)
+            for target, value, annotation in _stores(node):
+                self._store(target, Store(value, annotation, home))
+            stack.extend((child, inner) for child in reversed(list(ast.iter_child_nodes(node))))
+
+    def _enter(self, node: ast.AST, home: Home) -> Home:
+        """Note the node; the home of what is below it."""
+        if isinstance(node, Definition):
+            self.functions[node.name].append(node)
+            self._lines[node.lineno] = node
+            self.homes[node] = home
+            bound = home.bound | _parameters(node.args)
+            return Home((node, *home.functions), home.owner, 0, bound)
+        if isinstance(node, ast.ClassDef):
+            self.classes[node.name].append(node)
+            self.homes[node] = home
+            return Home(home.functions, node, 0, home.bound)
+        if isinstance(node, ast.Call):
+            self.calls.append((node, home))
+            self.homes[node] = home
+        if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+            return Home(home.functions, home.owner, home.loops + 1, home.bound)
+        return home
+
+    def _store(self, target: ast.expr, store: Store) -> None:
+        home = store.home
+        match target:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if home.owner is not None:
+                self._attributes[home.owner, name].append(store)
+            case ast.Name(id=name) if home.function is None and home.owner is not None:
+                self._attributes[home.owner, name].append(store)
+            case ast.Name(id=name) if home.function is None or self._global(name, home.function):
+                self._globals[name].append(store)
+
+    def _global(self, name: str, function: FunctionNode) -> bool:
+        if name not in self.facts.global_names:
+            return False
+        words = (node for node in ast.walk(function) if isinstance(node, ast.Global))
+        return any(name in word.names for word in words)
+
+
+def _stores(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None, ast.expr | None]]:
+    """(target, value, annotation) of whatever a node binds."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                yield from _unpacked(target, value)
+        case ast.AnnAssign(target=target, value=annotated, annotation=annotation):
+            yield target, annotated, annotation
+        case ast.NamedExpr(target=target, value=value):
+            yield target, value, None
+        case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+            yield target, value, None
+        case ast.AugAssign(target=target) | ast.For(target=target) | ast.AsyncFor(target=target):
+            for part in ast.walk(target):
+                if isinstance(part, (ast.Name, ast.Attribute)):
+                    yield part, None, None
+
+
+def _unpacked(
+    target: ast.expr, value: ast.expr
+) -> Iterator[tuple[ast.expr, ast.expr | None, ast.expr | None]]:
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        yield target, value, None
+        return
+    values: list[Any] = [None] * len(target.elts)
+    if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
+        values = value.elts
+    for part, item in zip(target.elts, values, strict=True):
+        if item is not None:
+            yield from _unpacked(part, item)
+        else:
+            yield part, None, None
+
+
+def _parameters(arguments: ast.arguments) -> frozenset[str]:
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    stars = (item for item in (arguments.vararg, arguments.kwarg) if item is not None)
+    return frozenset(item.arg for item in (*every, *stars)) - {"self", "cls"}
