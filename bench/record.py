@@ -19,9 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "perflint" / "evidence" / "measured.json"
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 
-NEEDS = (
-    "from perflint.analysis.registry import rules; print(*{p for r in rules() for p in r.benchmark.needs})"
-)
+NEEDS = "from perflint.analysis.registry import rules; print(*{p for r in rules() if r.benchmark for p in r.benchmark.needs})"
 
 
 def main() -> None:

@@ -23,6 +23,11 @@ from perflint.reports import FORMATS, PLAIN
 FOLDER = Path(__file__).parent / "rules"
 README = Path(__file__).parent.parent / "README.md"
 OPENING = "$ perflint check fixtures/demo/report.py\n"
+MEASURES = {
+    "time": "faster Good is",
+    "wall": "sooner Good is done",
+    "memory": "less memory Good needs at its peak",
+}
 FIXES = {"never": "no fix", "sometimes": "a fix where it can be made", "always": "always a fix"}
 
 
@@ -54,13 +59,15 @@ def prose(doc: str) -> str:
 
 def measured(rule: Rule) -> str:
     table = figures(rule.code)
+    if rule.benchmark is None:
+        return "## Measured\n\nNothing to time: the harm is no cost but a hang or a loss, which `tests/harm` shows.\n"
     if not table:
         return "## Measured\n\nNot measured: the example needs something that a benchmark has not.\n"
     sizes = sorted({int(size) for row in table.values() for size in row["sizes"]})
     lines = [
         "## Measured",
         "",
-        f"How many times faster Good is than Bad (`perflint bench {rule.code}` measures yours):",
+        f"How many times {MEASURES[rule.benchmark.measure]} than Bad (`perflint bench {rule.code}` measures yours):",
         "",
         "| Python | " + " | ".join(f"n = {size:,}" for size in sizes) + " | growth of Bad | of Good |",
         "|---" * (len(sizes) + 3) + "|",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,32 @@ def test_other_code_and_other_sizes() -> None:
     )
     (measurement,) = bench.run([rule], [3], budget=0.001)
     assert [point.n for point in measurement.points] == [3]
+
+
+def test_memory_is_the_peak_of_one_call() -> None:
+    measurement = measured(
+        before="def doubled(items):\n    return len(bytearray(1000 * len(items))) // 1000",
+        after="doubled = len",
+        sizes=(1000, 4000),
+        measure="memory",
+    )
+    small, large = measurement.points
+    assert 1_000_000 <= small.before < 1_100_000 and 4_000_000 <= large.before < 4_100_000
+    assert small.after < 10_000 and small.low <= small.ratio <= small.high and small.ratio > 100
+    assert "MiB" in bench.render([measurement]) and " B" in bench.render([measurement])
+    assert 0.9 < measurement.growth[0] < 1.1
+
+
+def test_what_waits_is_timed_by_the_clock_on_the_wall() -> None:
+    code = "import time\ndef doubled(items):\n    time.sleep({})\n"
+    measurement = measured(before=code.format(0.02), after=code.format(0.001), measure="wall")
+    assert all(point.before >= 0.02 for point in measurement.points)  # its CPU time is nearly none
+
+
+def test_a_rule_about_losses_has_nothing_to_time() -> None:
+    rule = replace(made_up(), benchmark=None)
+    (measurement,) = bench.run([rule], [1, 2])
+    assert not measurement.points and measurement.note == "not measured: the harm is no cost"
 
 
 def test_setup_and_code_may_be_indented() -> None:
@@ -211,7 +238,7 @@ def test_only_a_near_exponent_is_given_a_name() -> None:
 
 def test_json_holds_the_same() -> None:
     (entry,) = json.loads(bench.as_json([grown(2, 1, sizes=(10, 100))]))
-    assert set(entry) == {"code", "name", "python", "points", "note", "growth"}
+    assert set(entry) == {"code", "name", "python", "points", "note", "measure", "growth"}
     assert entry["growth"] == pytest.approx([2, 1])
     assert set(entry["points"][0]) == {"n", "before", "after", "ratio", "low", "high"}
 
@@ -232,6 +259,7 @@ def test_record_merges(tmp_path: Path) -> None:
     assert list(document["rules"]["PRF998"]) == ["3.9", "3.10", "3.11"]
     assert document["rules"]["PRF998"]["3.11"] == {
         "python": "3.11.7",
+        "measure": "time",
         "sizes": {"100": 100.0, "1000": 1000.0, "10000": 10000.0},
         "growth": [2.0, 1.0],
     }
@@ -271,5 +299,6 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("rule", registry.rules(), ids=lambda rule: rule.code)
 def test_every_rule_can_be_measured(rule: Rule) -> None:
     """Both forms run and agree; what they gain is for `bench/record.py` to say."""
-    (measurement,) = bench.run([rule], rule.benchmark.sizes[:2], budget=0.001)
+    sizes = rule.benchmark.sizes[:2] if rule.benchmark else None
+    (measurement,) = bench.run([rule], sizes, budget=0.001)
     assert measurement.points or measurement.note.startswith("not measured")

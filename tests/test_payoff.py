@@ -43,6 +43,13 @@ def test_the_clause(figures: tuple[Any, ...], expected: str) -> None:
     assert said(*figures) == expected
 
 
+def test_memory_is_called_memory() -> None:
+    figures = {"3.11": {"measure": "memory", "sizes": {"100": 1.0, "1000": 41.0}, "growth": [1.0, 0.0]}}
+    assert clause(figures, Target()) == (
+        "measured no gain at n=100, 41x at n=1,000 in peak memory on Python 3.11 (n^1.0 -> n^0.0)"
+    )
+
+
 def test_one_size_is_said_once() -> None:
     figures = {"3.11": {"sizes": {"100": 3.0}, "growth": []}}
     assert clause(figures, Target()) == "measured 3.0x at n=100 on Python 3.11"

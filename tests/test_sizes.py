@@ -32,7 +32,7 @@ Colour
 filter(None, (a, b))
 local
 chunk
-""".split("\n")[1:-1]
+"""
 
 UNKNOWN = """
 xs
@@ -51,7 +51,7 @@ open(p)
 finite()
 rebound
 unknown_call(1)
-""".split("\n")[1:-1]
+"""
 
 INFINITE = """
 itertools.count()
@@ -61,7 +61,7 @@ iter(q.get, None)
 endless()
 zip(itertools.count(), endless())
 (x for x in itertools.count())
-""".split("\n")[1:-1]
+"""
 
 CODE = """
 import enum, itertools, os, random
@@ -94,21 +94,21 @@ def f(self, xs, n, i):
 
 def size(iterable: str, **options) -> Size:
     found = context(CODE.format(iterable=iterable), "f", **options)
-    last = [item for item in found.tree.root.body.body][-1]
+    last = found.tree.root.body.body[-1]
     return found.sizes.repeats(last)
 
 
-@pytest.mark.parametrize("iterable", SMALL)
+@pytest.mark.parametrize("iterable", SMALL.strip().splitlines())
 def test_small(iterable: str) -> None:
     assert size(iterable) is Size.SMALL
 
 
-@pytest.mark.parametrize("iterable", UNKNOWN)
+@pytest.mark.parametrize("iterable", UNKNOWN.strip().splitlines())
 def test_unknown(iterable: str) -> None:
     assert size(iterable) is Size.UNKNOWN
 
 
-@pytest.mark.parametrize("iterable", INFINITE)
+@pytest.mark.parametrize("iterable", INFINITE.strip().splitlines())
 def test_infinite(iterable: str) -> None:
     assert size(iterable) is Size.INFINITE
 
@@ -149,5 +149,5 @@ def test_loops(code: str, expected: Size) -> None:
 )
 def test_lazy(iterable: str, lazy: bool) -> None:
     found = context(CODE.format(iterable=iterable), "f")
-    last = [item for item in found.tree.root.body.body][-1]
+    last = found.tree.root.body.body[-1]
     assert found.sizes.lazy(last.iter) is lazy

@@ -48,7 +48,8 @@ def clause(table: Figures, target: Target) -> str:
     if all(1 / _GAIN < ratio < _GAIN for ratio in ends.values()):
         return f"no gain measured at {' or '.join(map(_size, ends))} on Python {version}"
     gains = ", ".join(f"{_gain(ratio)} at {_size(size)}" for size, ratio in ends.items())
-    return f"measured {gains} on Python {version}{growth}"
+    what = " in peak memory" if measured.get("measure") == "memory" else ""
+    return f"measured {gains}{what} on Python {version}{growth}"
 
 
 def _version(table: Figures, target: Target) -> str | None:

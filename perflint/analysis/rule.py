@@ -24,6 +24,7 @@ from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Fix, Severity, Span
 from perflint.model.source import Source
 
+Measure = Literal["time", "wall", "memory"]
 Check = Callable[[Any, "Context"], Iterator[Finding]]
 C = TypeVar("C", bound=Check)
 
@@ -33,8 +34,9 @@ class Benchmark:
     """How a rule's gain is measured: `perflint bench CODE` times `call` before and after.
 
     `setup` is Python source that makes the inputs for a size `n`; `before` and `after` default
-    to the docstring's Bad and Good. `needs` names packages that must be installed. Where
-    `measure` is "memory", the peak of what Python allocates during the call is compared instead.
+    to the docstring's Bad and Good. `needs` names packages that must be installed. "time" is
+    seconds of CPU of this process, "wall" seconds that pass (for what waits, or runs elsewhere),
+    "memory" the most that Python has allocated at once during the call, in bytes.
     """
 
     setup: str
@@ -43,7 +45,7 @@ class Benchmark:
     before: str | None = None
     after: str | None = None
     needs: tuple[str, ...] = ()
-    measure: Literal["time", "memory"] = "time"
+    measure: Measure = "time"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
@@ -77,10 +78,8 @@ class Sizes:
         if depth > _DEPTH:
             return Size.UNKNOWN
         match node:
-            case cst.List(elements=items) | cst.Tuple(elements=items) | cst.Set(elements=items):
-                return self._display(items, cst.StarredElement)
-            case cst.Dict(elements=items):
-                return self._display(items, cst.StarredDictElement)
+            case cst.List() | cst.Tuple() | cst.Set() | cst.Dict():
+                return self._display(node.elements)
             case cst.ListComp() | cst.SetComp() | cst.GeneratorExp() | cst.DictComp():
                 return self._comprehension(node, depth + 1)
             case cst.Subscript(value=value, slice=[cst.SubscriptElement(slice=cst.Slice() as part)]):
@@ -126,12 +125,13 @@ class Sizes:
 
     # Parts
 
-    def _display(self, items: object, star: type[cst.CSTNode]) -> Size:
-        elements = list(items)  # type: ignore[call-overload]
-        if any(isinstance(item, star) for item in elements):
-            inner = [self.of(item.value) if isinstance(item, star) else Size.SMALL for item in elements]
-            return _finite(_largest(inner))
-        return Size.SMALL if len(elements) <= self.limit else Size.UNKNOWN
+    def _display(self, items: Sequence[cst.BaseElement | cst.BaseDictElement]) -> Size:
+        starred = [
+            item.value for item in items if isinstance(item, (cst.StarredElement, cst.StarredDictElement))
+        ]
+        if starred:
+            return _finite(_largest([self.of(value) for value in starred]))
+        return Size.SMALL if len(items) <= self.limit else Size.UNKNOWN
 
     def _comprehension(self, node: cst.BaseComp, depth: int = 0) -> Size:
         sizes, clause = [], node.for_in
@@ -297,9 +297,7 @@ def _names_pool_size(node: cst.BaseExpression) -> bool:
             return _names_pool_size(function)
         case cst.BooleanOperation(left=left) | cst.BinaryOperation(left=left):
             return _names_pool_size(left)
-        case cst.Subscript(
-            value=value, slice=[cst.SubscriptElement(slice=cst.Index(value=cst.SimpleString() as key))]
-        ):
+        case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=cst.SimpleString() as key))]):
             text = key.evaluated_value
             return isinstance(text, str) and bool(_POOL_SIZE.search(text))
     last = (dotted(node) or "").rpartition(".")[2]

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import perflint
 from perflint.analysis import registry
-from perflint.analysis.rule import Rule
+from perflint.analysis.rule import Benchmark, Measure, Rule
 from perflint.model.config import ConfigError
 from perflint.testing import example
 
@@ -39,7 +39,7 @@ _TIMEOUT = 600  # seconds for one rule
 
 
 class Point(NamedTuple):
-    """Fastest times at one size, in seconds of CPU per call, and how many times faster `after` is.
+    """Fastest times at one size, in seconds per call (peaks, in bytes), and how many times less `after` takes.
 
     `ratio` is the median over the rounds, in each of which the two ran one after the other, so
     that a busy machine slows both; `low` and `high` are the quartiles.
@@ -62,6 +62,7 @@ class Measurement:
     python: str
     points: tuple[Point, ...] = ()
     note: str = ""
+    measure: Measure = "time"
 
     @property
     def growth(self) -> tuple[float, float] | None:
@@ -115,24 +116,29 @@ def run(
 
     `budget` is the time in seconds that each side gets at each size.
     """
-    return [_measure(rule, sorted(set(sizes or rule.benchmark.sizes)), budget) for rule in rules]
+    return [_measure(rule, rule.benchmark, sizes, budget) for rule in rules]
 
 
-def _measure(rule: Rule, sizes: list[int], budget: float) -> Measurement:
-    missing = [name for name in rule.benchmark.needs if find_spec(name) is None]
+def _measure(
+    rule: Rule, benchmark: Benchmark | None, sizes: Sequence[int] | None, budget: float
+) -> Measurement:
+    version = platform.python_version()
+    if benchmark is None:
+        return Measurement(rule.code, rule.name, version, note="not measured: the harm is no cost")
+    missing = [name for name in benchmark.needs if find_spec(name) is None]
     points: tuple[Point, ...] = ()
     if missing:
         note = f"not measured: {' and '.join(missing)} not installed"
     else:
-        answer = _ask(_job(rule, sizes, budget))
+        answer = _ask(_job(rule, benchmark, sorted(set(sizes or benchmark.sizes)), budget))
         points = tuple(Point(**point) for point in answer.get("points", ()))
         note = f"failed: {answer['error']}" if "error" in answer else ""
-    return Measurement(rule.code, rule.name, platform.python_version(), points, note)
+    return Measurement(rule.code, rule.name, version, points, note, benchmark.measure)
 
 
-def _job(rule: Rule, sizes: list[int], budget: float) -> dict[str, Any]:
-    bench = rule.benchmark
+def _job(rule: Rule, bench: Benchmark, sizes: list[int], budget: float) -> dict[str, Any]:
     return {
+        "measure": bench.measure,
         "setup": textwrap.dedent(bench.setup),
         "call": bench.call,
         "before": example(rule.doc, "Bad") if bench.before is None else textwrap.dedent(bench.before),
@@ -179,7 +185,8 @@ def _lines(measurement: Measurement) -> list[str]:
     lines.append(f"  {'n':>10}  {'before':>10}  {'after':>10}  ratio (middle half of the rounds)")
     for point in measurement.points:
         spread = f"({point.low:.2f}-{point.high:.2f})"
-        times = f"{_seconds(point.before):>10}  {_seconds(point.after):>10}"
+        shown = _bytes if measurement.measure == "memory" else _seconds
+        times = f"{shown(point.before):>10}  {shown(point.after):>10}"
         lines.append(f"  {point.n:>10,}  {times}  {point.ratio:.2f}x {spread}")
     if measurement.growth:
         before, after = measurement.growth
@@ -192,6 +199,13 @@ def _seconds(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def _bytes(count: float) -> str:
+    for unit, name in ((2**20, "MiB"), (2**10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count:.0f} B"
 
 
 def _class(exponent: float) -> str:
@@ -233,6 +247,7 @@ def record(path: Path, measurements: Iterable[Measurement]) -> None:
 def _figures(measurement: Measurement) -> dict[str, Any]:
     return {
         "python": measurement.python,
+        "measure": measurement.measure,
         "sizes": {str(point.n): float(f"{point.ratio:.3g}") for point in measurement.points},
         "growth": [round(exponent, 2) for exponent in measurement.growth or ()],
     }

@@ -1,19 +1,22 @@
 """Times one example before and after, in a process of its own: a job as JSON on stdin, figures on stdout.
 
-Standard library only. Times are seconds of CPU per call, with the garbage collector off while
-the clock runs (`timeit`'s way), so that its pauses do not fall on one side by chance.
+Standard library only. Times are seconds of CPU per call (or seconds that pass), with the garbage
+collector off while the clock runs (`timeit`'s way), so that its pauses do not fall on one side
+by chance. Memory is the peak of what Python allocates during one call, in bytes.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import sys
 import time
 import timeit
+import tracemalloc
 from contextlib import redirect_stdout
 from io import StringIO
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any
 
 # Rounds of each side; a slow example gets fewer, but never under three unless it is very slow.
@@ -30,7 +33,8 @@ class Side:
         for text in (job["setup"], code):
             exec(compile(text, "<example>", "exec", dont_inherit=True), self.names)
         self.call = job["call"]
-        self.timer = timeit.Timer(self.call, timer=time.process_time, globals=self.names)
+        clock = time.perf_counter if job["measure"] == "wall" else time.process_time
+        self.timer = timeit.Timer(self.call, timer=clock, globals=self.names)
         self.loops = 1
         self.times: list[float] = []
         self.spent = 0.0
@@ -43,6 +47,17 @@ class Side:
         while self.time() < least:
             self.times.clear()
             self.loops *= 2
+
+    def peak(self) -> int:
+        """Bytes allocated at once during one call, over what was there before."""
+        call = compile(self.call, "<call>", "eval")  # here: what compiling takes is not the call's
+        gc.collect()
+        tracemalloc.start()
+        try:
+            eval(call, self.names)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
     def time(self) -> float:
         """Seconds that one timing took."""
@@ -61,6 +76,8 @@ def _point(job: dict[str, Any], size: int) -> dict[str, float]:
     before, after = sides = Side(job, job["before"], size), Side(job, job["after"], size)
     if not same(before.result(), after.result()):
         raise ValueError(f"before and after give different results at n={size}")
+    if job["measure"] == "memory":
+        return _memory(before, after, size)
     budget = job["budget"]
     for side in sides:
         side.calibrate(budget / ROUNDS)
@@ -80,6 +97,15 @@ def _point(job: dict[str, Any], size: int) -> dict[str, float]:
         "low": low,
         "high": high,
     }
+
+
+def _memory(before: Side, after: Side, size: int) -> dict[str, float]:
+    """Peaks hardly differ between calls: the median of three says enough."""
+    peaks = [(before.peak(), after.peak()) for _ in range(FEWEST)]
+    ratios = sorted(one / max(other, 1) for one, other in peaks)
+    most, least = (median(column) for column in zip(*peaks, strict=True))
+    low, ratio, high = ratios
+    return {"n": size, "before": most, "after": least, "ratio": ratio, "low": low, "high": high}
 
 
 def same(one: Any, other: Any) -> bool:

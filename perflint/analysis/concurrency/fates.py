@@ -55,7 +55,7 @@ def bound_name(names: Names, node: cst.BaseExpression) -> cst.Name | None:
         case cst.Element() | cst.StarredElement():
             display = names.tree.parent(parent)
             return bound_name(names, display) if isinstance(display, cst.BaseExpression) else None
-    if isinstance(parent, Comprehension) and node is not parent.for_in:
+    if isinstance(parent, Comprehension):
         return bound_name(names, parent)
     return None
 
