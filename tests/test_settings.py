@@ -232,3 +232,36 @@ def test_the_common_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.common_folder([Path("a/b/c.py"), Path("a/d")]) == tmp_path / "a"
     assert settings.common_folder([Path("a/b/c.py")]) == tmp_path / "a" / "b"
     assert settings.common_folder([]) == tmp_path
+
+
+TWINS = {
+    "nothing": ("", False),
+    "the rule": ('[tool.ruff.lint]\nselect = ["RUF006"]', True),
+    "its family": ('[tool.ruff.lint]\nextend-select = ["E", "RUF"]', True),
+    "all": ('[tool.ruff.lint]\nselect = ["ALL"]', True),
+    "the older place": ('[tool.ruff]\nselect = ["RUF"]', True),
+    "another family": ('[tool.ruff.lint]\nselect = ["E", "F"]', False),
+    "all but it": ('[tool.ruff.lint]\nselect = ["ALL"]\nignore = ["RUF006"]', False),
+    "its family but not it": ('[tool.ruff.lint]\nselect = ["RUF"]\nignore = ["RUF006"]', False),
+    "it, though its family is ignored": ('[tool.ruff.lint]\nselect = ["RUF006"]\nignore = ["RUF"]', True),
+    "nonsense": ('[tool.ruff]\nlint = 3\nselect = "RUF"', False),
+}
+
+
+@pytest.mark.parametrize(("text", "off"), TWINS.values(), ids=TWINS)
+def test_what_ruff_reports_is_not_said_twice(text: str, off: bool, tmp_path: Path) -> None:
+    config = load(tmp_path, f"portable = false\n{text}")
+    assert ("PRF308" in config.ignore) is off
+
+
+def test_a_rule_that_is_named_is_on_whatever_ruff_does(tmp_path: Path) -> None:
+    ruff = '[tool.ruff.lint]\nselect = ["RUF"]'
+    assert load(tmp_path, f'extend-select = ["PRF308"]\n{ruff}').ignore == ()
+    assert load(tmp_path, f'select = ["ALL"]\n{ruff}').ignore == ()
+
+
+def test_ruffs_own_file_counts_and_its_mistakes_are_ruffs(tmp_path: Path) -> None:
+    write(tmp_path / "ruff.toml", '[lint]\nselect = ["RUF"]\n')
+    assert load(tmp_path, "").ignore == ("PRF308",)
+    write(tmp_path / "ruff.toml", "[lint\n")
+    assert load(tmp_path, "").ignore == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -16,6 +17,7 @@ from pathspec import GitIgnoreSpec
 
 from perflint.model.config import Config, ConfigError, Target, parse_target
 from perflint.model.diagnostics import Severity
+from perflint.project.ruff import without_twins
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +45,7 @@ def load(
     config = _merge(config, overrides or {}, lambda key: f"--{key}")
     if config.target == Target():
         config = replace(config, target=_required_python(root))
-    return config, root.resolve()
+    return without_twins(config, _ruff(root)), root.resolve()
 
 
 def common_folder(paths: Iterable[Path]) -> Path:
@@ -122,6 +124,20 @@ def _required_python(folder: Path) -> Target:
                 "set target-version in [tool.perflint]"
             ) from None
     return Target()
+
+
+def _ruff(folder: Path) -> Mapping[str, Any]:
+    """ruff's settings for the folder: those of the nearest file at or above it that has some."""
+    for place in (folder, *folder.parents):
+        for name in (".ruff.toml", "ruff.toml"):
+            if (place / name).is_file():
+                with suppress(ConfigError):  # ruff says what is wrong with its own file
+                    return _toml(place / name)
+        pyproject = place / "pyproject.toml"
+        table = _tool(pyproject).get("ruff") if pyproject.is_file() else None
+        if isinstance(table, dict):
+            return table
+    return {}
 
 
 def _clipped(target: Target) -> Target:

@@ -110,7 +110,10 @@ def isolates(exc: BaseException) -> bool:
 
 
 def loop_runs_here() -> bool:
-    """Whether an asyncio loop runs in this thread; asyncio is not imported to find out."""
+    """Whether an asyncio or trio loop runs in this thread; neither is imported to find out."""
+    in_trio = getattr(getattr(sys.modules.get("trio"), "lowlevel", None), "in_trio_run", None)
+    if in_trio is not None and in_trio():
+        return True
     running = getattr(sys.modules.get("asyncio"), "get_running_loop", None)
     if running is None:
         return False

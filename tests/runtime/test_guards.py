@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import trio
 from runtime_helpers import LONG, ROOT, Blocker, script
 from test_async_pool import nothing, run
 
@@ -141,6 +142,29 @@ def test_guard_leaves_a_closed_generator_alone() -> None:
         return "closed"
 
     assert in_thread(close) == "closed"
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_trio_task_can_be_cancelled_through_a_guard(in_thread: bool) -> None:
+    reached: list[str] = []
+
+    async def work() -> None:
+        with guard("work"):
+            await trio.sleep_forever()
+        reached.append("the guard held it")
+
+    async def main() -> None:
+        with trio.move_on_after(0.01):
+            await work()
+        reached.append("cancelled")
+
+    if in_thread:
+        thread = threading.Thread(target=trio.run, args=(main,))
+        thread.start()
+        thread.join(LONG)
+    else:
+        trio.run(main)
+    assert reached == ["cancelled"]
 
 
 def test_a_cancelled_task_is_not_held_by_guard() -> None:
