@@ -1,4 +1,4 @@
-"""Concurrency with bounds: pools that answer, tasks that cannot vanish, fan-out that fits in memory.
+"""Work with bounds: pools that answer, tasks that cannot vanish, fan-out that fits in memory, writes in batches.
 
 Standard library only; independent of the linter. perflint's guide `docs/runtime.md` says which part is for what.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._async_pool import AsyncWorkerPool
+from ._batch import BadRow, BatchError, BatchResult, abatch_execute, batch_execute
 from ._checks import PoolStats
 from ._gather import bounded_gather
 from ._group import __getattr__ as __getattr__
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncWorkerPool",
+    "BadRow",
+    "BatchError",
+    "BatchResult",
     "BoundedTaskGroup",
     "PoolStats",
     "WorkerPool",
+    "abatch_execute",
     "aretry_submit",
+    "batch_execute",
     "bounded_gather",
     "bounded_map",
     "bounded_stream",
