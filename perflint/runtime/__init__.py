@@ -13,6 +13,7 @@ from ._checks import PoolStats
 from ._gather import bounded_gather
 from ._group import __getattr__ as __getattr__
 from ._guards import guard, log_future_exception, log_task_exception, safe_await, safe_run
+from ._http import http_client, http_session, shared_session
 from ._retry import aretry_submit, retry_submit
 from ._stream import bounded_map, bounded_stream
 from ._threads import WorkerPool
@@ -35,9 +36,12 @@ __all__ = [
     "bounded_map",
     "bounded_stream",
     "guard",
+    "http_client",
+    "http_session",
     "log_future_exception",
     "log_task_exception",
     "retry_submit",
     "safe_await",
     "safe_run",
+    "shared_session",
 ]

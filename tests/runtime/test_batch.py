@@ -322,7 +322,7 @@ class TestRefused:
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has autocommit since 3.12")
     def test_sqlite_autocommit(self) -> None:
         conn = sqlite3.connect(":memory:", autocommit=True)
-        with pytest.raises(ValueError, match="commit\\(\\) does nothing.*LEGACY_TRANSACTION_CONTROL"):
+        with pytest.raises(ValueError, match=r"commit\(\) does nothing.*LEGACY_TRANSACTION_CONTROL"):
             write(conn, [1])
         conn.close()
 
