@@ -8,10 +8,15 @@ from regions import call, context, loop
 
 from perflint.analysis.concurrency import handlers
 from perflint.analysis.concurrency.admission import admitted, takes_limiter
+from perflint.analysis.concurrency.daemons import is_daemon
+from perflint.analysis.concurrency.endless import endless
 from perflint.analysis.concurrency.fates import fate
+from perflint.analysis.concurrency.loggers import module_logger
+from perflint.analysis.concurrency.queueing import bounded, never_full, unbounded
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.settled import settled
 from perflint.analysis.concurrency.spawns import spawn
+from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.tree import walk
 
 HEAD = """
@@ -61,14 +66,20 @@ ADMITTED = {
     "connections are counted": "if self.active >= MAX:\n    continue\nspawn(x)",
     "before a branch": "await sem.acquire()\nif x:\n    spawn(x)",
     "in the same branch": "if x:\n    await sem.acquire()\n    spawn(x)",
+    "in a try, before its else": "try:\n    sem.acquire_nowait()\nexcept E:\n    continue\nelse:\n    spawn(x)",
+    "where there is a limiter": "if self.limiter is not None:\n    self.limiter.acquire_nowait()\nspawn(x)",
+    "a method that acquires": "if await self._acquire_token(x):\n    spawn(x)",
+    "a slot or nothing": "if sem.acquire(False):\n    spawn(x)",
     "in a try": "try:\n    await sem.acquire()\nfinally:\n    pass\nspawn(x)",
 }
 OPEN = {
     "nothing": "spawn(x)",
+    "in a try, in its handler": "try:\n    sem.acquire_nowait()\nexcept E:\n    spawn(x)",
     "after the spawn": "spawn(x)\nawait sem.acquire()",
     "in one branch only": "if x:\n    await sem.acquire()\nspawn(x)",
     "in another branch": "if x:\n    await sem.acquire()\nelse:\n    spawn(x)",
     "released at once": "async with sem:\n    spawn(x)",
+    "asked, and not looked at": "if sem.acquire(False):\n    log()\nspawn(x)",
     "not blocking": "sem.acquire(False)\nspawn(x)",
     "a count that only logs": "if len(tasks) > n:\n    print(n)\nspawn(x)",
     "a queue is no limiter": "x = await q.get()\nspawn(x)",
@@ -348,3 +359,139 @@ def test_how_a_handler_ends(body: str) -> None:
     )
     [handler] = [item for item in walk(context(code).tree.root) if isinstance(item, cst.ExceptHandler)]
     assert (handlers.always_raises(handler), handlers.leaves(handler)) == LEAVES[body]
+
+
+WAITS = {
+    "queue.Queue().put(1)": "forever",
+    "queue.Queue().put(1, timeout=None)": "forever",
+    "queue.Queue().put(1, True, 2)": "deadline",
+    "queue.Queue().put(1, timeout=2)": "deadline",
+    "queue.Queue().put(1, timeout=self.patience)": "unknown",
+    "queue.Queue().put(1, False)": "never",
+    "queue.Queue().put_nowait(1)": "never",
+    "queue.SimpleQueue().put(1)": "never",
+    "queue.Queue().put(*args)": "unknown",
+    "queue.Queue().get(False)": "never",
+    "queue.Queue().get()": "forever",
+    "queue.Queue().join()": "forever",
+    "queue.Queue().qsize()": None,
+    "asyncio.Queue().put(1)": "forever",
+    "asyncio.Queue().get_nowait()": "never",
+    "threading.Lock().acquire()": "forever",
+    "threading.Lock().acquire(False)": "never",
+    "threading.Lock().acquire(blocking=flag)": "unknown",
+    "threading.Semaphore().acquire(timeout=1)": "deadline",
+    "threading.Lock().acquire(timeout=-1)": "forever",
+    "asyncio.Semaphore().acquire()": "forever",
+    "threading.Event().wait(1)": "deadline",
+    "threading.Event().wait()": "forever",
+    "asyncio.Event().wait()": "forever",
+    "threading.Condition().wait(1)": "deadline",
+    "threading.Thread().join(0.5)": "deadline",
+    "Process().join()": "forever",
+}
+
+
+@pytest.mark.parametrize("code", WAITS)
+def test_how_long_a_call_waits(code: str) -> None:
+    found = context(f"{HEAD}def f(self, flag, args):\n    {code}\n", "f")
+    node = call(found, code)
+    kind, method = found.objects.method(node)
+    assert waiting(kind, method, node) == WAITS[code]
+
+
+LOGGERS = {
+    "import logging\nlogger = logging.getLogger(__name__)": "logger",
+    "from logging import getLogger as g\n_log = g('x')": "_log",
+    "from loguru import logger": "logger",
+    "import logging": None,
+    "logger = make()": None,
+    "import logging\nlogger = logging.getLogger()\nlogger = None": None,
+    "import logging\nlogger = logging.getLogger()\ndef g():\n    global logger": None,
+}
+
+
+@pytest.mark.parametrize("head", LOGGERS)
+def test_the_logger_of_a_module(head: str) -> None:
+    found = context(f"{head}\ndef f():\n    here()\n", "f")
+    assert module_logger(found.names, call(found, "here")) == LOGGERS[head]
+
+
+def test_a_logger_that_a_local_hides() -> None:
+    found = context("import logging\nlog = logging.getLogger()\ndef f(log):\n    here()\n", "f")
+    assert module_logger(found.names, call(found, "here")) is None
+
+
+ENDLESS = {
+    "while True:\n    g()": True,
+    "while 1:\n    g()": True,
+    "with x:\n    while True:\n        g()": True,
+    "while True:\n    for y in x:\n        break": True,
+    "while True:\n    def h(): return 1\n    h()": True,
+    "while True:\n    try: g()\n    except E: pass": True,
+    "while x:\n    g()": False,
+    "while True:\n    if g(): break": False,
+    "while True:\n    if g(): return": False,
+    "while True:\n    raise E": False,
+    "while True:\n    sys.exit()": False,
+    "while True:\n    stop_if_asked()": False,
+    "while True:\n    helper()": False,
+    "try:\n    while True: g()\nexcept E: pass": False,
+    "if x:\n    while True: g()": False,
+    "g()": False,
+}
+
+
+@pytest.mark.parametrize("body", ENDLESS)
+def test_endless(body: str) -> None:
+    code = "def helper():\n    raise WorkerStopped\ndef f(x):\n" + textwrap.indent(body, "    ")
+    outline = context(code).facts.outline
+    [function] = outline.functions["f"]
+    assert endless(function, outline) is ENDLESS[body]
+
+
+BOUNDS = {
+    "queue.Queue()": (False, True),
+    "queue.Queue(0)": (False, True),
+    "queue.Queue(maxsize=-1)": (False, True),
+    "queue.Queue(None)": (False, True),
+    "queue.Queue(5)": (True, False),
+    "queue.Queue(maxsize=n)": (True, False),
+    "queue.SimpleQueue()": (False, True),
+    "asyncio.Queue(*n)": (True, False),
+}
+
+
+@pytest.mark.parametrize("made", BOUNDS)
+def test_bounds_of_queues(made: str) -> None:
+    found = context(f"{HEAD}def f(n, other):\n    {made}.put(1)\n    other.put_nowait(2)\n")
+    queue = found.objects.of(call(found, "put(1)").func.value)
+    assert (bounded(queue), unbounded(queue)) == BOUNDS[made]
+    assert never_full(found, queue) is BOUNDS[made][1]
+    assert never_full(found, None) is BOUNDS[made][1]
+
+
+def test_a_queue_of_another_file_may_be_full() -> None:
+    assert not never_full(context(f"{HEAD}def f(q): q.put_nowait(1)"), None)
+
+
+DAEMONS = {
+    "t = threading.Thread(target=c, daemon=True)": True,
+    "t = threading.Thread(target=c, daemon=c())": True,
+    "t = threading.Thread(target=c, **c)": True,
+    "t = threading.Thread(target=c, daemon=False)": False,
+    "t = threading.Thread(target=c)": False,
+    "t = threading.Thread(target=c)\nt.daemon = True": True,
+    "t = threading.Thread(target=c)\nt.daemon = False": False,
+    "t = threading.Thread(target=c)\nt.setDaemon(True)": True,
+    "t = threading.Thread(target=c)\nother.daemon = True": False,
+    "t = threading.Thread(target=c)\ndef g():\n    t.daemon = True": False,
+}
+
+
+@pytest.mark.parametrize("body", DAEMONS)
+def test_daemons(body: str) -> None:
+    found = context(f"{HEAD}def f(c, other):\n{textwrap.indent(body, '    ')}\n", "f")
+    node = call(found, "threading.Thread")
+    made, home = found.objects.of(node), found.objects.home(node)
+    assert is_daemon(made, "t", home, found.facts.outline) is DAEMONS[body]

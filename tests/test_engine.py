@@ -138,12 +138,18 @@ def test_selectors(words: tuple[str, ...], codes: set[str]) -> None:
 
 
 def test_opt_in_groups_are_off_until_named() -> None:
-    grouped = {rule.code for rule in registry.rules() if rule.group}
-    chosen = {rule.code for rule in registry.select(Config())}
-    assert grouped and not grouped & chosen
-    assert grouped <= {rule.code for rule in registry.select(Config(select=("ALL",)))}
-    assert grouped <= {rule.code for rule in registry.select(Config(extend_select=("micro",)))}
-    assert not grouped & {rule.code for rule in registry.select(Config(select=("PRF2",)))}
+    grouped = {rule.code: rule.group for rule in registry.rules() if rule.group}
+    assert {"micro", "pedantic"} == set(grouped.values())
+    assert grouped.keys().isdisjoint(chosen())
+    assert grouped.keys() <= chosen(select=("ALL",))
+    for group in set(grouped.values()):
+        members = {code for code, other in grouped.items() if other == group}
+        assert grouped.keys() & chosen(extend_select=(group,)) == members
+    assert grouped.keys().isdisjoint(chosen(select=("PRF2", "pools")))
+
+
+def chosen(**options: tuple[str, ...]) -> set[str]:
+    return {rule.code for rule in registry.select(Config(**options))}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from perflint.analysis.facts import Facts, Gate
 from perflint.analysis.marks import Mark
+from perflint.model.config import Config
 from perflint.model.source import Source
 
 
@@ -118,6 +119,14 @@ def test_gates(gate: Gate, admits: bool) -> None:
         )
     )
     assert gate.admits_region(facts.source, facts.regions[0]) is admits
+
+
+def test_a_needle_that_counts_only_beside_an_import() -> None:
+    gate = Gate(text=(b".submit(",), beside=(("threading", b".acquire("), ("trio", b".take(")))
+    resolved = gate.resolved(Config(), facts_of("import threading\n"))
+    assert resolved is not None and resolved.text == (b".submit(", b".acquire(")
+    alone = Gate(beside=(("threading", b".acquire("),))
+    assert alone.resolved(Config(), facts_of("import queue\n")) is None
 
 
 def test_a_long_elif_chain_needs_no_recursion() -> None:

@@ -29,6 +29,8 @@ KNOWN = {
     "an attribute annotated in the body": ("class A:\n    q: asyncio.Queue[int]\n    def g(self):\n        self.q.submit(f)", "asyncio.Queue"),
     "get_context": ("mp.get_context('spawn').Pool().submit(f)", "multiprocessing.Pool"),
     "a context in a name": ("ctx = mp.get_context()\nctx.Queue().submit(f)", "multiprocessing.Queue"),
+    "a generic class": ("asyncio.Queue[int]().submit(f)", "asyncio.Queue"),
+    "a generic class's attribute": ("class A:\n    def __init__(self):\n        self.q: object = queue.Queue[int](5)\n    def g(self):\n        self.q.submit(f)", "queue.Queue"),
     "a loop": ("asyncio.get_running_loop().submit(f)", "asyncio.AbstractEventLoop"),
     "a thread of one's own class": ("class T(threading.Thread):\n    pass\nT().submit(f)", "threading.Thread"),
     "a walrus": ("(ex := TPE()).submit(f)", "concurrent.futures.ThreadPoolExecutor"),
@@ -82,3 +84,19 @@ def test_the_vendored_runtime_is_the_runtime() -> None:
     code = "from app.perf import WorkerPool\npool = WorkerPool(2, 3)\npool.submit(f)"
     assert type_of(code, "submit", runtime_module="app.perf") == "perflint.runtime.WorkerPool"
     assert type_of(code, "submit") is None
+
+
+@pytest.mark.parametrize("line", ["from .perf import WorkerPool", "from ..app.perf import WorkerPool", "from app import perf\nWorkerPool = perf.WorkerPool"])
+def test_the_vendored_runtime_by_a_relative_import(line: str) -> None:
+    code = f"{line}\npool = WorkerPool(2, 3)\npool.submit(f)"
+    known = type_of(code, "submit", runtime_module="app.perf")
+    assert known == (None if "=" in line else "perflint.runtime.WorkerPool")
+    assert type_of(code, "submit", runtime_module="app.other") is None
+    assert type_of(code, "submit") is None
+
+
+def test_a_parameter_is_no_function_of_the_file() -> None:
+    found = context(HEAD + "def work(): pass\ndef start(work):\n    threading.Thread(target=work)", "start")
+    home = found.objects.home(call(found, "Thread"))
+    assert "work" in home.bound
+    assert found.facts.outline.referred(found.objects.of(call(found, "Thread")).calls[0].keywords[0].value, home) is None

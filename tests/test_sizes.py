@@ -23,6 +23,7 @@ sorted(NAMES)
 enumerate((a, b))
 zip(xs, (1, 2))
 xs[:10]
+xs[0:3]
 xs[-3:]
 xs[i : i + n]
 islice(xs, 5)

@@ -65,3 +65,18 @@ def test_what_libcst_cannot_read_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(source, "data", b"def f(: pass\n")
     with pytest.raises(TreeError):
         parse(source, facts.regions[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("a.put", "a.put"),
+        ("(a\n     .put)", "(a .put)"),
+        ("a[very_long_name_of_a_key][another_long_name].put", "(...).put"),
+        ("first_name + second_name + third_name + fourth", "first_name + second_name + third_name + ..."),
+    ],
+)
+def test_long_code_is_cut_short_for_messages(code: str, shown: str) -> None:
+    (tree,) = trees_of(f"def f():\n    return {code}\n")
+    value = next(node for node in walk(tree.root) if isinstance(node, cst.Return)).value
+    assert value is not None and tree.shown(value) == shown

@@ -36,14 +36,16 @@ class Gate(NamedTuple):
     names: tuple[str, ...] = ()  # qualified names; the ways that the file writes them are needles too
     option: str = ""  # the Config field that holds more such names
     inner: bool = False  # outside of functions a needle counts only inside a loop
+    beside: tuple[tuple[str, bytes], ...] = ()  # (package, needle that counts only beside its import)
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
         names = (*self.names, *(getattr(config, self.option) if self.option else ()))
-        if not names:
+        if not names and not self.beside:
             return self
-        text = (*self.text, *needles(names, facts.imports_anywhere))
-        return self._replace(text=text, names=(), option="") if text or self.loop_text else None
+        beside = {needle for package, needle in self.beside if package in facts.packages}
+        text = (*self.text, *needles(names, facts.imports_anywhere), *sorted(beside))
+        return self._replace(text=text, names=(), option="", beside=()) if text or self.loop_text else None
 
     def admits_file(self, source: Source) -> bool:
         """Whether the bytes alone leave hope."""
@@ -95,12 +97,14 @@ class Facts:
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
-        _Walk(self).run()
-        self.module.parts = self._outside()
+        walk = _Walk(self)
+        walk.run()
+        self.module.parts = self._outside(walk.imports)
 
-    def _outside(self) -> list[Span]:
-        """The text between the functions."""
-        edges = [0, *(edge for region in self.regions for edge in region.span), len(self.source.data)]
+    def _outside(self, imports: list[Span]) -> list[Span]:
+        """The text between the functions, without the imports: they name things and use none."""
+        holes = sorted([*(region.span for region in self.regions), *imports])
+        edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
     @cached_property
@@ -150,6 +154,7 @@ class _Walk:
         self.facts = facts
         self.source = facts.source
         self.stack: list[tuple[ast.AST, _Place]] = []
+        self.imports: list[Span] = []  # those outside of functions
 
     def run(self) -> None:
         top = _Place(self.facts.module, False, True)
@@ -225,12 +230,20 @@ class _Walk:
             self.push(case.body, place)
 
     def import_(self, node: ast.Import, place: _Place) -> None:
+        self.leave_out(node, place)
         for alias in node.names:
             root = alias.name.partition(".")[0]
             self.facts.packages.add(root)
             self.bind_import(alias.asname or root, alias.name if alias.asname else root, place)
 
+    def leave_out(self, node: ast.Import | ast.ImportFrom, place: _Place) -> None:
+        if not place.region.function:
+            start = self.source.offset(node.lineno, node.col_offset)
+            end = self.source.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
+            self.imports.append(Span(start, end))
+
     def import_from(self, node: ast.ImportFrom, place: _Place) -> None:
+        self.leave_out(node, place)
         module = "." * node.level + (node.module or "")
         if not node.level:
             self.facts.packages.add(module.partition(".")[0])

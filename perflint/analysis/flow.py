@@ -279,6 +279,9 @@ def _leaves(statements: list[cst.CSTNode]) -> bool:
             case cst.If(body=body, orelse=cst.Else(body=other)):
                 if _leaves(list(body.body)) and _leaves(list(other.body)):
                     return True
+            case cst.With(items=items, body=body) if not any(names_in(part) & {"suppress"} for part in items):
+                if _leaves(list(body.body)):
+                    return True
         if any(isinstance(part, cst.Continue) for part in walk(item)):
             return False
     return False

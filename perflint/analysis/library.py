@@ -5,6 +5,8 @@ Types carry the name that users write: `concurrent.futures.ThreadPoolExecutor`, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 THREAD_EXECUTOR = "concurrent.futures.ThreadPoolExecutor"
 PROCESS_EXECUTOR = "concurrent.futures.ProcessPoolExecutor"
 EXECUTORS = frozenset(
@@ -111,6 +113,15 @@ def canonical(qualified: str) -> str:
         if qualified.startswith(prefix):
             qualified = plain + qualified[len(prefix) :]
     return _ALIASES.get(qualified, qualified)
+
+
+def spellings(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Every qualified name that means one of the types: for gates, which look at what a file imports."""
+    found = set(kinds)
+    for kind in kinds:
+        found.update(prefix + kind[len(plain) :] for prefix, plain in _SAME.items() if kind.startswith(plain))
+        found.update(alias for alias, target in _ALIASES.items() if target == kind)
+    return tuple(sorted(found))
 
 
 def made_by(qualified: str) -> str | None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, TypeGuard
 
 import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.names import Binding, Names, Scope
-from perflint.analysis.outline import Home, Outline, Store
-from perflint.analysis.tree import Function
+from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, Store
+from perflint.analysis.tree import Function, walk
 
 _DEPTH = 12  # names that lead to names; deeper chains are unknown
 _OPTIONAL = {"typing.Optional", "Optional"}
@@ -80,12 +81,16 @@ class Objects:
 
     def function(self, node: cst.BaseExpression) -> str | None:
         """The canonical qualified name of what is called: `asyncio.create_task` under any alias."""
-        qualified = self.names.qualified(node)
+        # `asyncio.Queue[int]()` calls the class
+        qualified = self.names.qualified(node.value if isinstance(node, cst.Subscript) else node)
         return self._canonical(qualified) if qualified else None
 
     def _canonical(self, qualified: str) -> str:
-        if self.runtime != library.RUNTIME and qualified.startswith(f"{self.runtime}."):
-            qualified = library.RUNTIME + qualified[len(self.runtime) :]
+        if self.runtime != library.RUNTIME:
+            module, _, name = qualified.rpartition(".")
+            relative = module.startswith(".") and f".{self.runtime}".endswith("." + module.lstrip("."))
+            if module == self.runtime or relative:
+                qualified = f"{library.RUNTIME}.{name}"
         return library.canonical(qualified)
 
     def method(self, call: cst.Call) -> tuple[str, str] | None:
@@ -96,6 +101,19 @@ class Objects:
                 return (kind, name) if kind is not None else None
         return None
 
+    def elsewhere(self, node: ast.expr, home: Home) -> Made | None:
+        """What an expression of another function of the file is: an attribute of `self`, a local, a global."""
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                return self._stored(self.outline.attribute(home.owner, name))
+            case ast.Name(id=name):
+                for function in home.functions:
+                    found = [item for item in ast.walk(function) if _assigns(item, name)]
+                    if found:
+                        return _agreed([self._value(item.value, home) for item in found])
+                return self._parameter(name, home) or self._stored(self.outline.variable(name))
+        return self._value(node, home)
+
     def home(self, node: cst.CSTNode) -> Home:
         """Where the node stands in the file's outline."""
         for above in self.tree.ancestors(node):
@@ -103,17 +121,20 @@ class Objects:
                 return self._inside(above)
         return Home()
 
-    def definition(self, function: cst.FunctionDef) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    def definition(self, function: cst.FunctionDef) -> FunctionNode | None:
         """The `ast` node of a function of this region."""
-        line = self.tree.source.line_of(self.tree.span(function.name).start)
-        return self.outline.function(line)
+        return self._definitions.get(function)
+
+    @cached_property
+    def _definitions(self) -> dict[cst.CSTNode, FunctionNode]:
+        """Both trees hold the same functions in the same order: no need for positions, which are dear."""
+        mine = (node for node in walk(self.tree.root) if isinstance(node, cst.FunctionDef))
+        theirs = [node for node in ast.walk(self.tree.region.node) if isinstance(node, Definition)]
+        return dict(zip(mine, sorted(theirs, key=lambda node: (node.lineno, node.col_offset)), strict=True))
 
     def _inside(self, function: cst.FunctionDef) -> Home:
         node = self.definition(function)
-        if node is None:
-            return Home()
-        home = self.outline.homes[node]
-        return Home((node, *home.functions), home.owner)
+        return self.outline.inside(node) if node is not None else Home()
 
     def _of(self, node: cst.CSTNode) -> Made | None:
         match node:
@@ -193,7 +214,7 @@ class Objects:
 
     def _value(self, node: ast.expr, home: Home) -> Made | None:
         match node:
-            case ast.Call(func=function):
+            case ast.Call(func=ast.Subscript(value=function)) | ast.Call(func=function):
                 qualified = self.outline.qualified(function, home.bound)
                 kind = library.made_by(self._canonical(qualified)) if qualified else None
                 if kind is not None:
@@ -264,6 +285,13 @@ def _agreed(found: list[Made | None]) -> Made | None:
     if not known or len(known) < len(found) or len({(item.type, item.subclass) for item in known}) > 1:
         return None
     return Made(known[0].type, tuple(call for item in known for call in item.calls), known[0].subclass)
+
+
+def _assigns(node: ast.AST, name: str) -> TypeGuard[ast.Assign]:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=target)]):
+            return target == name
+    return False
 
 
 def _nothing(binding: Binding) -> bool:

@@ -67,6 +67,11 @@ class Outline:
         function = self._lines.get(line)
         return self.homes[function].owner if function is not None else None
 
+    def inside(self, function: FunctionNode) -> Home:
+        """Where the statements of a function stand."""
+        home = self.homes[function]
+        return Home((function, *home.functions), home.owner, 0, home.bound | _parameters(function.args))
+
     def attribute(self, owner: ast.ClassDef | None, name: str) -> list[Store]:
         """What the class assigns to `self.name` (or `cls.name`, or in its body), in source order."""
         return self._attributes.get((owner, name), []) if owner is not None else []
@@ -154,8 +159,7 @@ class Outline:
             self.functions[node.name].append(node)
             self._lines[node.lineno] = node
             self.homes[node] = home
-            bound = home.bound | _parameters(node.args)
-            return Home((node, *home.functions), home.owner, 0, bound)
+            return self.inside(node)
         if isinstance(node, ast.ClassDef):
             self.classes[node.name].append(node)
             self.homes[node] = home

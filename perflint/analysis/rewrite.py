@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from perflint.analysis.tree import Tree
+from perflint.analysis.tree import Tree, walk
 from perflint.model.diagnostics import Edit, Span
 
 # Expressions that bind looser than an operand or an iterable may.
@@ -76,3 +76,36 @@ def insert_after(tree: Tree, node: cst.BaseStatement, statement: str) -> Edit:
 def remove(tree: Tree, node: cst.BaseStatement) -> Edit:
     """Take a statement's whole lines out. The caller has made sure that no comment is lost."""
     return Edit(statement_lines(tree, node), "")
+
+
+def indent_unit(tree: Tree, block: cst.IndentedBlock) -> str:
+    """What one level of this block is indented by, beyond the statement that it belongs to."""
+    return block.indent if block.indent is not None else tree.module.default_indent
+
+
+def indented(tree: Tree, lines: Span, by: str) -> list[Edit]:
+    """One insertion for each of these whole lines, which moves it to the right, comments with them.
+
+    Blank lines stay as they are, and so does what stands inside a string that spans lines.
+    """
+    source = tree.source
+    fixed = _string_lines(tree, lines)
+    number, edits = source.line_of(lines.start), []
+    while number <= len(source.line_starts) and source.line_starts[number - 1] < lines.end:
+        start = source.line_starts[number - 1]
+        if number not in fixed and source.line_text(number).strip():
+            edits.append(Edit(Span(start, start), by))
+        number += 1
+    return edits
+
+
+def _string_lines(tree: Tree, lines: Span) -> set[int]:
+    """The lines that begin inside a string."""
+    found: set[int] = set()
+    for node in walk(tree.root):
+        if isinstance(node, (cst.SimpleString, cst.FormattedString)):
+            span = tree.span(node)
+            if span.start < lines.end and span.end > lines.start:
+                first, last = tree.source.line_of(span.start), tree.source.line_of(span.end)
+                found.update(range(first + 1, last + 1))
+    return found

@@ -146,7 +146,7 @@ class Sizes:
     def _short(self, part: cst.Slice) -> bool:
         """`[:10]`, `[-5:]`, `[i : i + n]`: a part of fixed length."""
         match part:
-            case cst.Slice(lower=None, upper=cst.Integer(value=value)):
+            case cst.Slice(lower=None | cst.Integer(), upper=cst.Integer(value=value)):
                 return _integer(value) <= self.limit
             case cst.Slice(
                 lower=cst.UnaryOperation(operator=cst.Minus(), expression=cst.Integer(value=value))
@@ -219,8 +219,8 @@ class Sizes:
             if owner is None or constant is Size.SMALL:
                 return constant
         bindings = owner.bindings[node.value]
-        if len(bindings) == 1 and bindings[0].kind == "loop":
-            return self._element(bindings[0], node.value)
+        if all(item.kind == "loop" for item in bindings):
+            return _largest([self._element(item, node.value) for item in bindings])
         value = self._only_value(node)
         if value is None:
             return Size.UNKNOWN

@@ -46,6 +46,7 @@ class Tree:
         """Raise TreeError where LibCST cannot read the region."""
         text = prefix + source.slice(*region.span)
         self.source = source
+        self.region = region
         self.module = _parse_module(text)
         self.root = _root(self.module, region)
         self._text = text.encode()
@@ -62,6 +63,15 @@ class Tree:
     def code(self, node: cst.CSTNode) -> str:
         """The node's text as it stands in the file, its own parentheses included."""
         return self.source.slice(*self.span(node))
+
+    def shown(self, node: cst.CSTNode, limit: int = 40) -> str:
+        """The node's text for a message: on one line, and cut short where it is long."""
+        text = " ".join(self.code(node).split())
+        if len(text) <= limit:
+            return text
+        if isinstance(node, cst.Attribute) and len(node.attr.value) < limit:
+            return f"(...).{node.attr.value}"
+        return f"{text[:limit]}..."
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The node that holds `node`; None for the root."""

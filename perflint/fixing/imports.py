@@ -57,6 +57,17 @@ def runtime_import(
     return import_edit(source, tree, config.runtime_module, name, taken)
 
 
+def definition_edit(source: Source, tree: ast.Module, statement: str) -> Edit:
+    """Add a module-level statement in a paragraph of its own, below the imports of the head.
+
+    What `import_edit` finds without an edit is bound there; the caller has made sure of every other name.
+    """
+    anchors = [node for node in _head(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    if not anchors:
+        return _insertion(source, tree, statement)
+    return _below(source, anchors[-1].end_lineno or anchors[-1].lineno, statement, apart=True)
+
+
 def _forms(module: str, name: str | None) -> Iterator[tuple[str, str, str]]:
     """The statements to try, the name that each binds, and the expression to write."""
     if name:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from keyword import iskeyword
 from pathlib import Path
@@ -74,8 +74,17 @@ def for_file(config: Config, root: Path, path: Path) -> Config:
 def nearest_name(word: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where no name is near."""
     known = {name.lower(): name for name in names}
-    close = get_close_matches(word.lower(), known, 1, 0.5)
-    return f"; did you mean {known[close[0]]!r}?" if close else ""
+    wanted = word.lower()
+    close = get_close_matches(wanted, known, 20, 0.5)
+    if not close:
+        return ""
+    best = max(close, key=lambda name: (SequenceMatcher(None, wanted, name).ratio(), _shared(wanted, name)))
+    return f"; did you mean {known[best]!r}?"
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters both begin with: of codes that differ in one, the first digits mean most."""
+    return len(os.path.commonprefix((one, other)))
 
 
 @cache

@@ -25,10 +25,13 @@ _ASKS = {
     "get_nowait",
     "take",
     "acquire_on_behalf_of",
+    "acquire_nowait",
+    "acquire_on_behalf_of_nowait",
     "throttle",
     "reserve",
     "consume",
 }
+_ACQUIRES = re.compile(r"_*(try_)?acquire_(?!lock)\w+")  # `self._acquire_token(id)`
 _COUNT = re.compile(
     r"(^|_|\.)(active|running|pending|in_?flight|outstanding|alive|count|num|n|current|open|busy)(_|$)", re.I
 )
@@ -72,11 +75,17 @@ def _before(flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode) -> Iterator[cst.C
                 yield item
         if above is loop:
             return
+        if isinstance(above, cst.If) and above.body is below:
+            yield above.test
+        if isinstance(above, cst.Try) and above.orelse is below:
+            yield from above.body.body
         below = above
 
 
 def _admits(objects: Objects, statement: cst.CSTNode) -> bool:
     match statement:
+        case cst.If(test=test, body=body) if any(is_limiter(objects, part) for part in _parts(test)):
+            return any(_admits(objects, item) for item in body.body)  # `if limiter: limiter.acquire()`
         case cst.If(test=test, body=body) | cst.While(test=test, body=body):
             return _compares_a_count(test) and _makes_room(body)
         case cst.With(items=items, body=body):
@@ -89,23 +98,37 @@ def _admits(objects: Objects, statement: cst.CSTNode) -> bool:
             return any(_admits(objects, item) for item in smalls)
         case cst.Expr() | cst.Assign() | cst.AnnAssign():
             return any(_asks(objects, node) for node in walk_scope(statement))
-    return False
+    # the test of an `if` around: `if sem.acquire(False): spawn()`
+    return isinstance(statement, cst.BaseExpression) and any(
+        _asks(objects, node, tested=True) for node in walk_scope(statement)
+    )
 
 
-def _asks(objects: Objects, node: cst.CSTNode) -> bool:
+def _asks(objects: Objects, node: cst.CSTNode, tested: bool = False) -> bool:
     """`sem.acquire()`, awaited or blocking; `await limiter.wait()`; `self._throttle()`."""
     match node:
         case cst.Call(func=cst.Attribute(value=receiver, attr=cst.Name(value=method))):
-            if method == "acquire" and any(
-                isinstance(item.value, cst.Name) and item.value.value == "False" for item in node.args
+            if (
+                method == "acquire"
+                and not tested
+                and any(
+                    isinstance(item.value, cst.Name) and item.value.value == "False" for item in node.args
+                )
             ):
                 return False
             if method in _ASKS and is_limiter(objects, receiver):
                 return True
-            return bool(LIMITER.search(method))
+            return bool(LIMITER.search(method) or _ACQUIRES.match(method))
         case cst.Call(func=cst.Name(value=name)):
             return bool(LIMITER.search(name)) and objects.of(node) is None and not name[:1].isupper()
     return False
+
+
+def _parts(test: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
+    """`limiter` of `if limiter:` and of `if self.limiter is not None:`."""
+    yield test
+    if isinstance(test, cst.Comparison):
+        yield test.left
 
 
 def _compares_a_count(test: cst.BaseExpression) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import libcst as cst
@@ -18,6 +19,15 @@ Fate = Literal[
     "awaited",
     "used",
 ]
+Idle = Callable[[cst.Name], bool]  # whether a read of a name looks at no outcome
+
+_COLLECTS = {"append", "add", "extend", "appendleft"}
+# Those who call back drop what the callback returns.
+_DROPS = {
+    *("call_soon", "call_soon_threadsafe", "call_later", "call_at", "add_done_callback"),
+    *("add_signal_handler", "add_reader", "add_writer"),
+}
+_DROPPING = {"signal.signal", "atexit.register", "threading.Timer"}
 
 
 def fate(names: Names, flow: Flow, node: cst.BaseExpression) -> Fate:
@@ -80,3 +90,59 @@ def _of_name(names: Names, flow: Flow, name: cst.Name) -> Fate:
     if owner is None or owner.kind != "function" or name.value in scope.declared or flow.introspected(owner):
         return "used"  # a module's or class's names are everybody's
     return "used" if loads(names, name) else "unread"
+
+
+def collector(names: Names, node: cst.BaseExpression) -> cst.Name | None:
+    """The name of the list or set that a call such as `futures.append(node)` puts the value into."""
+    argument = names.tree.parent(node)
+    call = names.tree.parent(argument) if isinstance(argument, cst.Arg) else None
+    match call:
+        case cst.Call(func=cst.Attribute(value=cst.Name() as owner, attr=cst.Name(value=method))):
+            return owner if method in _COLLECTS else None
+    return None
+
+
+def forsaken(names: Names, flow: Flow, node: cst.BaseExpression, idle: Idle) -> Fate | None:
+    """What becomes of a value whose outcome nobody looks at; None where somebody may.
+
+    "unread" covers a value that is kept in a local, directly or in a list, where every use only
+    collects, counts or (by `idle`) waits without looking.
+    """
+    what = fate(names, flow, node)
+    if what in ("dropped", "underscore", "unread"):
+        return what
+    name = bound_name(names, node) or collector(names, node)
+    if name is None or isinstance(names.tree.parent(node), cst.Lambda):
+        return None
+    owner = names.scope(name).owner(name.value)
+    if owner is None or owner.kind != "function" or flow.introspected(owner) or name.value in owner.declared:
+        return None
+    if any(item.kind != "assign" for item in owner.bindings[name.value]):
+        return None
+    reads = loads(names, name)
+    return "unread" if all(_collects(names, read) or idle(read) for read in reads) else None
+
+
+def _collects(names: Names, read: cst.Name) -> bool:
+    """Whether the read only adds to the list, or counts it."""
+    parent = names.tree.parent(read)
+    match parent:
+        case cst.Attribute(attr=cst.Name(value=method)) if parent.value is read:
+            call = names.tree.parent(parent)
+            return method in _COLLECTS and isinstance(names.tree.parent(call or parent), cst.Expr)
+        case cst.Arg():
+            call = names.tree.parent(parent)
+            return isinstance(call, cst.Call) and names.builtin(call.func) == "len"
+    return False
+
+
+def called_back(names: Names, node: cst.BaseExpression) -> bool:
+    """Whether a lambda returns the value to something that drops what its callbacks return."""
+    inner = names.tree.parent(node)
+    handed = names.tree.parent(inner) if isinstance(inner, cst.Lambda) else None
+    taker = names.tree.parent(handed) if isinstance(handed, cst.Arg) else None
+    if not isinstance(taker, cst.Call):
+        return False
+    if isinstance(taker.func, cst.Attribute) and taker.func.attr.value in _DROPS:
+        return True
+    return names.qualified(taker.func) in _DROPPING

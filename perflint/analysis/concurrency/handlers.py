@@ -58,24 +58,28 @@ def isolated(names: Names, node: cst.CSTNode, within: cst.CSTNode) -> bool:
                     return True
                 break  # a wide clause before any other one: it goes on outward
     return any(
-        isinstance(above, cst.With) and any(_suppresses(names, item.item) for item in above.items)
+        isinstance(above, cst.With) and any(suppresses(names, item.item) for item in above.items)
         for above in _until(names.tree, node, within)
     )
 
 
 def is_silent(handler: cst.ExceptHandler | cst.Finally) -> bool:
     """Whether the clause does nothing: `pass`, `continue`, `...`, a docstring, or a bare `return`."""
-    for item in handler.body.body:
-        smalls = item.body if isinstance(item, cst.SimpleStatementLine) else [item]
-        for small in smalls:
-            match small:
-                case cst.Expr(value=cst.SimpleString() | cst.Ellipsis() | cst.ConcatenatedString()):
-                    continue
-                case cst.Return(value=None | cst.Name(value="None")):
-                    continue
-            if not isinstance(small, _QUIET):
-                return False
+    for small in smalls(handler):
+        match small:
+            case cst.Expr(value=cst.SimpleString() | cst.Ellipsis() | cst.ConcatenatedString()):
+                continue
+            case cst.Return(value=None | cst.Name(value="None")):
+                continue
+        if not isinstance(small, _QUIET):
+            return False
     return True
+
+
+def smalls(handler: cst.ExceptHandler | cst.Finally) -> Iterator[cst.CSTNode]:
+    """The statements of the clause: small ones, and compound ones whole."""
+    for item in handler.body.body:
+        yield from item.body if isinstance(item, cst.SimpleStatementLine) else (item,)
 
 
 def always_raises(handler: cst.ExceptHandler) -> bool:
@@ -133,7 +137,7 @@ def _until(tree: Tree, node: cst.CSTNode, within: cst.CSTNode) -> Iterator[cst.C
         yield above
 
 
-def _suppresses(names: Names, item: cst.BaseExpression) -> bool:
+def suppresses(names: Names, item: cst.BaseExpression) -> bool:
     """`suppress(Exception)`, and a guard of `perflint.runtime` or of that name."""
     if not isinstance(item, cst.Call):
         return False

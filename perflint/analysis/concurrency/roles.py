@@ -28,11 +28,11 @@ _ROUTES = {
     "delete",
     "route",
     "websocket",
-    "on_event",
     "message",
     "event",
     "command",
 }
+_CLI = {"click", "typer", "cyclopts", "asyncclick", "rich_click"}
 _REQUESTS = {"Request", "WebSocket", "ServerRequest", "HttpRequest", "HTTPConnection"}
 _DO = re.compile(r"do_[A-Z]+$")
 _CLEANUP = re.compile(
@@ -92,7 +92,7 @@ class Roles:
         """Whether a server calls the function once per request, message or connection."""
         if function is None:
             return False
-        if any(_routes(item) for item in function.decorator_list) or _DO.match(function.name):
+        if any(self._routes(item) for item in function.decorator_list) or _DO.match(function.name):
             return True
         arguments = [*function.args.posonlyargs, *function.args.args]
         names = [item.arg for item in arguments]
@@ -106,6 +106,18 @@ class Roles:
         if function.name == "handle" and any(item.endswith("RequestHandler") for item in bases):
             return True
         return names[-1:] == ["context"] and any(item.endswith("Servicer") for item in bases)
+
+    def _routes(self, decorator: ast.expr) -> bool:
+        """Whether the decorator makes a request handler; the commands of click run once per program."""
+        match decorator.func if isinstance(decorator, ast.Call) else decorator:
+            case ast.Attribute(value=receiver, attr="command"):
+                written = ast.unparse(receiver).rpartition(".")[2]
+                return _CLI.isdisjoint(self.outline.facts.packages) and not written.endswith("cli")
+            case ast.Attribute(attr="on_event"):  # startup and shutdown of a server
+                return False
+            case ast.Attribute(attr=name):
+                return name in _ROUTES
+        return False
 
     def _find(self) -> Iterator[Start]:
         for owner in (item for found in self.outline.classes.values() for item in found):
@@ -170,11 +182,6 @@ def _by(name: str, call: ast.Call) -> By:
     receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
     grouped = isinstance(receiver, ast.Name) and re.search(r"(^|_)(tg|group|nursery)", receiver.id)
     return "group" if grouped else "task"
-
-
-def _routes(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return isinstance(called, ast.Attribute) and called.attr in _ROUTES
 
 
 def _last(annotation: ast.expr | None) -> str:

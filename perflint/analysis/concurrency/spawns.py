@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import libcst as cst
 
 from perflint.analysis import library
+from perflint.analysis.match import dotted
 from perflint.analysis.objects import Made, Objects
 
 How = Literal["task", "group", "thread", "process", "executor", "pool", "loop-executor"]
@@ -51,7 +52,7 @@ def spawn(objects: Objects, node: cst.CSTNode) -> Spawn | None:
 
 def _by_method(objects: Objects, node: cst.Call, kind: str, method: str) -> Spawn | None:
     made = objects.of(node.func.value) if isinstance(node.func, cst.Attribute) else None
-    written = objects.tree.code(node.func)
+    written = dotted(node.func) or method
     if kind == library.LOOP and method == "create_task":
         return Spawn(node, "task", written, _argument(node, 0), made)
     if kind == library.LOOP and method == "run_in_executor":

@@ -1,0 +1,302 @@
+"""Loops that take items from a queue and work on them: what may raise there, and who would notice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import libcst as cst
+
+from perflint.analysis import library
+from perflint.analysis.concurrency.carriers import carriers, carries
+from perflint.analysis.concurrency.guarded import called, catches
+from perflint.analysis.concurrency.handlers import (
+    CANCELLED,
+    always_raises,
+    caught,
+    covering,
+    is_wide,
+    isolated,
+    mentions_name,
+)
+from perflint.analysis.concurrency.roles import Start
+from perflint.analysis.concurrency.supervision import observed
+from perflint.analysis.flow import bound_names
+from perflint.analysis.match import dotted
+from perflint.analysis.objects import Objects
+from perflint.analysis.tree import walk_scope
+
+if TYPE_CHECKING:  # the context holds the analyses of this package
+    from perflint.analysis.rule import Context
+
+# How an item is taken from a queue, as it is written: a dictionary's `get` always has a key.
+TAKES = tuple(
+    f".{call}"
+    for call in (
+        *("get()", "get(timeout", "get(block", "get(True", "get(False"),
+        *("get_nowait()", "recv()", "receive()"),
+    )
+)
+_QUEUE = re.compile(r"(^|[._])(\w*queue|q|\w+_q|inbox|mailbox)$", re.I)
+_STREAM = re.compile(r"(^|[._])(\w*queue|q|\w+_q|receive_stream|receive_channel|inbox)$", re.I)
+PACKAGES = frozenset(
+    {"asyncio", "anyio", "trio", "threading", "_thread", "multiprocessing", "concurrent", "queue"}
+)
+# Calls that hand on, look up, count or log: they do not fail because of one item.
+_CALM_METHODS = frozenset(
+    {
+        "append", "appendleft", "add", "extend", "discard", "clear", "copy", "items", "keys", "values", "get", "update",
+        "put", "put_nowait", "task_done", "qsize", "empty", "full", "get_nowait", "set", "is_set", "wait", "is_alive",
+        "set_result", "set_exception", "done", "cancelled", "cancel", "release", "acquire", "locked", "notify",
+        "notify_all", "submit", "create_task", "ensure_future", "start_soon", "run_in_executor", "call_soon",
+        "call_soon_threadsafe", "apply_async", "add_callback", "add_done_callback", "start", "sleep", "debug", "info",
+        "warning", "warn", "error", "exception", "critical", "log", "isEnabledFor", "time", "monotonic",
+        "perf_counter", "inc", "dec", "observe", "current_thread", "get_running_loop", "get_event_loop",
+        "startswith", "endswith", "strip", "lower", "upper", "format",
+    }
+)  # fmt: skip
+_CALM_NAMES = frozenset(
+    {
+        "print", "len", "isinstance", "issubclass", "type", "id", "repr", "str", "bool", "getattr", "hasattr",
+        "callable", "range", "enumerate", "list", "tuple", "set", "dict", "max", "min", "sum", "zip", "super",
+        "sleep", "safe_run", "safe_await", "partial", "sorted", "reversed", "time", "cast",
+    }
+)  # fmt: skip
+
+
+_CANCELS = CANCELLED | {"builtins.KeyboardInterrupt", "builtins.SystemExit", "builtins.GeneratorExit"}
+_HANDS_ON = {"put", "put_nowait", "append", "add", "set_exception", "send", "set"}
+
+
+class Consumer(NamedTuple):
+    """A loop that takes one item per turn from `queue`. `take` is the call, or the iterable of a `for`."""
+
+    loop: cst.For | cst.While
+    queue: str
+    take: cst.BaseExpression
+
+
+def consumer(context: Context, loop: cst.For | cst.While, known: str | None = None) -> Consumer | None:
+    """What the loop takes its items from, if it is a queue (`known` to be one) or named like one."""
+    if isinstance(loop, cst.For):
+        queue = _iterated(context.objects, loop, known)
+        return Consumer(loop, queue, loop.iter) if queue else None
+    for node in walk_scope(loop.body):
+        queue = taken_from(context.objects, node, known)
+        if queue and context.flow.loop(node) is loop:
+            return Consumer(loop, queue, cst.ensure_type(node, cst.Call))
+    return None
+
+
+def taken_from(objects: Objects, node: cst.CSTNode, known: str | None = None) -> str | None:
+    """The place of the queue that a call such as `self.jobs.get()` takes an item from."""
+    match node:
+        case cst.Call(func=cst.Attribute(value=receiver, attr=cst.Name(value=method))):
+            place = dotted(receiver)
+            if place is None or method not in ("get", "get_nowait", "recv", "receive"):
+                return None
+            text = objects.tree.code(node)[len(objects.tree.code(node.func)) - len(method) - 1 :]
+            sure = place == known or _is_queue(objects, receiver, place)
+            return place if text.startswith(TAKES) and sure else None
+    return None
+
+
+def endless(loop: cst.For | cst.While) -> bool:
+    """Whether the loop runs until it is told to stop, and not until the queue is empty."""
+    if isinstance(loop, cst.For):
+        return True
+    calls = (node for node in walk_scope(loop.test) if isinstance(node, cst.Call))
+    names = {item.func.attr.value for item in calls if isinstance(item.func, cst.Attribute)}
+    plain = not any(isinstance(node, cst.Comparison) for node in walk_scope(loop.test))
+    return plain and names.isdisjoint({"empty", "qsize", "get", "get_nowait", "full"})
+
+
+def exposed(context: Context, item: Consumer) -> list[cst.CSTNode]:
+    """The calls on an item whose exception ends the loop; none where any of its calls is isolated."""
+    start = context.tree.span(item.take).start if isinstance(item.loop, cst.While) else -1
+    found = []
+    for node in walk_scope(item.loop.body):
+        if not may_raise(node, item.queue) or node is item.take or _harmless(context, node):
+            continue
+        around = any(part is item.take for part in walk_scope(node))
+        if around and not _uses(node, item.take):
+            continue
+        if (context.tree.span(node).end < start and not around) or _handling(context, node, item.loop):
+            continue
+        if isolated(context.names, node, item.loop):
+            return []
+        found.append(node)
+    return found if any(_on_item(context, item, node) for node in found) else []
+
+
+def _on_item(context: Context, item: Consumer, node: cst.CSTNode) -> bool:
+    """Whether the call works on what was taken."""
+    starts = partial(_is, item.take)
+    places = carriers(item.loop.body, starts)
+    if isinstance(item.loop, cst.For):
+        places |= bound_names(item.loop.target)
+    return carries(node, places, starts)
+
+
+def _is(one: cst.CSTNode, other: cst.CSTNode) -> bool:
+    return one is other
+
+
+def fatal(context: Context, item: Consumer) -> list[Start]:
+    """Who starts the loop's function as a worker, where one bad item ends it and nobody is told."""
+    function = next(
+        (above for above in context.tree.ancestors(item.loop) if isinstance(above, cst.FunctionDef)), None
+    )
+    if function is None or function.decorators or not endless(item.loop):
+        return []
+    if context.facts.packages.isdisjoint(PACKAGES) or _stops_on_purpose(context, item):
+        return []
+    definition = context.objects.definition(function)
+    starts = context.roles.starts(definition)
+    if not starts or context.roles.handler(definition) or not exposed(context, item):
+        return []
+    if any(isolated(context.names, item.loop, outer) for outer in context.flow.loops(item.loop)):
+        return []
+    if _told(context, item.loop):
+        return []
+    waits = joined(context, item.queue)
+    return [start for start in starts if not observed(context.facts, start, waits)]
+
+
+def outer_handlers(context: Context, loop: cst.CSTNode) -> Iterator[cst.ExceptHandler]:
+    """The clauses of the function that see what leaves the loop, but for those that wait for cancellation."""
+    for item in covering(context.tree, loop, context.tree.root):
+        for handler in item.handlers:
+            if not caught(context.names, handler) <= _CANCELS:
+                yield handler
+
+
+def _told(context: Context, loop: cst.CSTNode) -> bool:
+    """Whether handlers around the loop tell one way of ending from another, keep the exception, or log it
+    and raise it again."""
+    found = list(outer_handlers(context, loop))
+    wide = [item for item in found if is_wide(context.names, item)]
+    return bool(wide) and (
+        len(wide) < len(found) or any(_keeps(item) or always_raises(item) for item in wide)
+    )
+
+
+def _keeps(handler: cst.ExceptHandler) -> bool:
+    """Whether the clause stores the exception or hands it on, other than to a log."""
+    return mentions_name(handler) and any(
+        isinstance(node, cst.AssignTarget)
+        or (
+            isinstance(node, cst.Call)
+            and isinstance(node.func, cst.Attribute)
+            and node.func.attr.value in _HANDS_ON
+        )
+        for node in walk_scope(handler.body)
+    )
+
+
+def joined(context: Context, queue: str) -> bool:
+    """Whether some code of the file waits for the queue's `join()`."""
+    last = queue.rpartition(".")[2]
+    for call, _ in context.facts.outline.calls:
+        function = call.func
+        if getattr(function, "attr", "") == "join" and not call.args and not call.keywords:
+            receiver = function.value  # type: ignore[attr-defined]
+            if last in (getattr(receiver, "attr", None), getattr(receiver, "id", None)):
+                return True
+    return False
+
+
+def may_raise(node: cst.CSTNode, queue: str = "") -> bool:
+    """Whether evaluating this node alone may raise because of what it works on: a call that does work."""
+    match node:
+        case cst.Call(func=cst.Attribute(value=receiver, attr=cst.Name(value=method))):
+            return method not in _CALM_METHODS and not (queue and dotted(receiver) == queue)
+        case cst.Call(func=cst.Name(value=name)):
+            return name not in _CALM_NAMES
+        case cst.Await(expression=cst.Name() | cst.Attribute()):
+            return True
+        case cst.For(asynchronous=cst.Asynchronous()):
+            return True
+    return isinstance(node, cst.Call)
+
+
+def _is_queue(objects: Objects, receiver: cst.BaseExpression, place: str) -> bool:
+    kind = objects.type(receiver)
+    return kind in library.QUEUES if kind is not None else _QUEUE.search(place) is not None
+
+
+def _iterated(objects: Objects, loop: cst.For, known: str | None) -> str | None:
+    match loop.iter:
+        case cst.Call(
+            func=cst.Name(value="iter"),
+            args=[cst.Arg(value=cst.Attribute(value=queue, attr=cst.Name(value="get"))), cst.Arg()],
+        ):
+            place = dotted(queue)
+            return place if place and (place == known or _is_queue(objects, queue, place)) else None
+        case cst.Name() | cst.Attribute() if loop.asynchronous is not None:
+            place = dotted(loop.iter)
+            return place if place and _STREAM.search(place) else None
+    return None
+
+
+def _harmless(context: Context, node: cst.CSTNode) -> bool:
+    """Whether the call only makes an object, opens a `with`, or is of a function that catches all itself."""
+    if not isinstance(node, cst.Call):
+        return False
+    name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
+    if name.lstrip("_")[:1].isupper() or isinstance(context.tree.parent(node), cst.WithItem):
+        return True
+    function = called(context.objects, node)
+    same = context.facts.outline.functions.get(name, ()) if isinstance(node.func, cst.Attribute) else ()
+    if function is None and len(same) == 1:
+        function = same[0]
+    return function is not None and catches(function)
+
+
+def _uses(node: cst.CSTNode, take: cst.CSTNode) -> bool:
+    """Whether the call around the take works on the item: not `wait_for(q.get(), 1)`."""
+    name = getattr(getattr(node, "func", None), "attr", None) or getattr(node, "func", None)
+    return getattr(name, "value", "") not in ("wait_for", "run_until_complete", "to_thread", "shield")
+
+
+def _handling(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
+    """Whether the node stands in a handler, a `finally`, or what spawns work elsewhere."""
+    for above in context.tree.ancestors(node):
+        if above is loop:
+            return False
+        if isinstance(above, (cst.ExceptHandler, cst.Finally, cst.Raise)):
+            return True
+        if isinstance(above, cst.Call) and not may_raise(above) and _spawns(above):
+            return True
+    return False
+
+
+def _spawns(node: cst.Call) -> bool:
+    name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
+    return name in (
+        "create_task",
+        "ensure_future",
+        "start_soon",
+        "submit",
+        "run_in_executor",
+        "safe_run",
+        "safe_await",
+    )
+
+
+def _stops_on_purpose(context: Context, item: Consumer) -> bool:
+    """Whether the loop raises by itself: then its caller is meant to see it."""
+    return any(_raises(context, node, item.loop) for node in walk_scope(item.loop.body))
+
+
+def _raises(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Raise) and not any(_between(context, node, loop))
+
+
+def _between(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> Iterator[bool]:
+    for above in context.tree.ancestors(node):
+        if above is loop:
+            return
+        yield isinstance(above, (cst.ExceptHandler, cst.Try))

@@ -1,0 +1,130 @@
+"""How many there are by nature: parts of a program are few, data may be any number."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Literal
+
+import libcst as cst
+
+from perflint.analysis.concurrency.fanout import definition
+from perflint.analysis.flow import bound_names
+from perflint.analysis.match import dotted, root
+from perflint.analysis.tree import Comprehension, walk
+
+if TYPE_CHECKING:  # the context holds the analyses of this package
+    from perflint.analysis.rule import Context
+
+Crowd = Literal[
+    "few",  # a crew of workers, a batch, parts of a program or cluster, work that runs already
+    "own",  # what an object holds: as many as it was given
+    "acting",  # objects that do the work themselves: `page.load()`
+    "many",
+]
+
+# An item of these is a part of fixed size.
+_PART = re.compile(r"(^|_)(batch|chunk|page|slice|window|shard|bucket)$", re.I)
+_WORKER = re.compile(r"(worker|consumer|producer|listener|_loop|run_?forever|watcher|poller)", re.I)
+# What a program or a cluster is made of: as many as somebody wrote down or set up.
+_MEMBERS = re.compile(
+    r"(^|[_-])(workers?|nann(y|ies)|servers?|shards?|replicas?|brokers?|partitions?|channels?|plugins?|handlers?|"
+    r"hooks?|callbacks?|listeners?|observers?|providers?|judges?|middlewares?|processors?|methods?|toolsets?|agents|"
+    r"services|service_class|entry_?points|specs|templates?|sinks?|extensions?|backends?|adapters?|exporters?|forks?|"
+    r"fns?|funcs?|functions|threads|processes|procs)$|(^|_)(listeners|handlers|callbacks|plugins|workers|servers)_",
+    re.I,
+)
+_RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|tasks?|futures?|futs?)$", re.I)
+_SAME = {"list", "tuple", "set", "sorted", "reversed", "enumerate", "frozenset"}
+_VIEWS = {"values", "items", "keys", "copy"}
+
+
+def crowd(
+    context: Context,
+    target: cst.CSTNode | None,
+    iterable: cst.BaseExpression | None,
+    work: cst.BaseExpression | None,
+) -> Crowd:
+    """How many items there are: `for target in iterable: spawn(work)`."""
+    called = work.func if isinstance(work, cst.Call) else work
+    place = (dotted(called) or "") if called is not None else ""
+    if iterable is not None and _in_a_batch(context, iterable):
+        return "few"
+    if part_of_fixed_size(iterable) or fixed_workers(context, iterable, work):
+        return "few"
+    items = bound_names(target) if target is not None else set()
+    if any(members(name) or _RUNNING.search(name) for name in (*items, *_words(iterable))):
+        return "few"
+    if re.search(r"\w_workers?(_|$)", place):
+        return "few"
+    acts = called is not None and root(called) in items
+    owned = collaborators(context, iterable)
+    if acts and owned:
+        return "few"
+    return "acting" if acts else "own" if owned else "many"
+
+
+def _in_a_batch(context: Context, iterable: cst.BaseExpression) -> bool:
+    """Whether the function around takes one batch, `batch_get(ids)`: its caller says how large that is."""
+    functions = (above for above in context.tree.ancestors(iterable) if isinstance(above, cst.FunctionDef))
+    function = next(functions, None)
+    return function is not None and re.search(r"(^|_)(batch|chunk)(_|$)", function.name.value) is not None
+
+
+def members(name: str) -> bool:
+    """Whether a name says that these are the parts of a program or cluster: `nannies`, `self.plugins`."""
+    return _MEMBERS.search(name) is not None
+
+
+def fixed_workers(
+    context: Context, iterable: cst.BaseExpression | None, work: cst.BaseExpression | None
+) -> bool:
+    """Whether it is a fixed crew: `for _ in range(n): spawn(worker(q))`."""
+    if work is None or not isinstance(iterable, cst.Call) or context.names.builtin(iterable.func) != "range":
+        return False
+    called = work.func if isinstance(work, cst.Call) else work
+    function, _ = definition(context, called)
+    loops = function is not None and any(isinstance(item, ast.While) for item in ast.walk(function))
+    return loops or _WORKER.search(dotted(called) or "") is not None
+
+
+def part_of_fixed_size(iterable: cst.BaseExpression | None) -> bool:
+    """Whether the iterable is named as one part of a larger whole: `for x in batch`."""
+    last = (dotted(iterable) or "").rpartition(".")[2] if iterable is not None else ""
+    return bool(last and _PART.search(last))
+
+
+def collaborators(context: Context, iterable: cst.BaseExpression | None) -> bool:
+    """Whether the items are an object's own parts, `self._judges`: as many as were configured."""
+    while isinstance(iterable, cst.Call):
+        builtin = context.names.builtin(iterable.func)
+        if builtin in _SAME and iterable.args:
+            iterable = iterable.args[0].value
+        elif isinstance(iterable.func, cst.Attribute) and iterable.func.attr.value in _VIEWS:
+            if iterable.args:
+                return False
+            iterable = iterable.func.value
+        else:
+            return False
+    return isinstance(iterable, cst.Attribute) and dotted(iterable) is not None
+
+
+def header(loop: cst.CSTNode) -> tuple[cst.CSTNode | None, cst.BaseExpression | None]:
+    """What a loop or comprehension binds and runs over; nothing for `while` and for streams."""
+    clause = loop.for_in if isinstance(loop, Comprehension) else loop
+    if isinstance(clause, (cst.For, cst.CompFor)) and clause.asynchronous is None:
+        return clause.target, clause.iter
+    return None, None
+
+
+def _words(iterable: cst.BaseExpression | None) -> set[str]:
+    """The names that say what the items are: `plugins` of `self.plugins.values()` and `reply["plugins"]`."""
+    found: set[str] = set()
+    for part in walk(iterable) if iterable is not None else ():
+        match part:
+            case cst.Name(value=name):
+                found.add(name)
+            case cst.SimpleString():
+                text = part.evaluated_value
+                found.update([text] if isinstance(text, str) else [])
+    return found

@@ -1,0 +1,92 @@
+"""Whether a function loops for ever: no test, no way out, nothing that ends the thread."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from perflint.analysis.outline import Definition, FunctionNode, Outline
+
+_ENDS = {
+    "exit",
+    "quit",
+    "_exit",
+    "abort",
+    "kill",
+    "raise_signal",
+    "interrupt_main",
+    "execv",
+    "execvp",
+    "execve",
+}
+_ENDING = re.compile(r"^_*(exit|stop|quit|terminate|shut_?down|die|bail|abort)", re.I)
+_STOPS = re.compile(
+    r"(exit|stop|shut_?down|clos|cancel|quit|done|interrupt|kill|terminat|abort|finish|ended)", re.I
+)
+_NESTED = (*Definition, ast.Lambda, ast.ClassDef)
+
+
+def endless(function: FunctionNode, outline: Outline) -> bool:
+    """Whether the function ends in a `while True` that neither it nor what it calls leaves on purpose."""
+    if isinstance(function, ast.AsyncFunctionDef):
+        return False
+    return any(_no_exit(item, outline) for item in _always(function.body))
+
+
+def _always(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The loops that run whatever happens, as long as nothing raises."""
+    for item in body:
+        if isinstance(item, ast.While):
+            yield item
+        elif isinstance(item, (ast.With, ast.AsyncWith)):
+            yield from _always(item.body)
+
+
+def _no_exit(loop: ast.stmt, outline: Outline) -> bool:
+    if not isinstance(loop, ast.While) or not isinstance(loop.test, ast.Constant) or not loop.test.value:
+        return False
+    return not any(_leaves(item, loop, outline) for item in _own(loop.body))
+
+
+def own_nodes(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """The nodes of these statements, nested functions and classes left out."""
+    return (node for node, _ in _own(body))
+
+
+def _own(body: list[ast.stmt]) -> Iterator[tuple[ast.AST, bool]]:
+    """The nodes of a loop's body that the function runs itself, and whether an inner loop holds them."""
+    stack: list[tuple[ast.AST, bool]] = [(item, False) for item in body]
+    while stack:
+        node, inner = stack.pop()
+        if isinstance(node, _NESTED):
+            continue
+        yield node, inner
+        deeper = inner or isinstance(node, (ast.For, ast.AsyncFor, ast.While))
+        stack += [(child, deeper) for child in ast.iter_child_nodes(node)]
+
+
+def _leaves(item: tuple[ast.AST, bool], loop: ast.While, outline: Outline) -> bool:
+    node, inner = item
+    match node:
+        case ast.Return() | ast.Raise() | ast.Yield() | ast.YieldFrom() | ast.Assert():
+            return True
+        case ast.Break():
+            return not inner
+        case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
+            return name in _ENDS or _ENDING.match(name) is not None or _helper_stops(name, outline)
+    return False
+
+
+def _helper_stops(name: str, outline: Outline) -> bool:
+    """Whether a function of this file, called in the loop, ends the thread by an exception made for that."""
+    for function in outline.functions.get(name, ()):
+        for node in ast.walk(function):
+            match node:
+                case ast.Raise(exc=ast.expr() as error) if _STOPS.search(
+                    ast.unparse(error).partition("(")[0]
+                ):
+                    return True
+                case ast.Call(func=ast.Attribute(attr=called) | ast.Name(id=called)) if called in _ENDS:
+                    return True
+    return False

@@ -1,0 +1,209 @@
+"""Fan-outs: one task per item of an iterable, by a comprehension that is gathered or by a spawn in a loop."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import libcst as cst
+
+from perflint.analysis import library
+from perflint.analysis.concurrency.admission import LIMITER, takes_limiter
+from perflint.analysis.concurrency.fates import loads
+from perflint.analysis.concurrency.spawns import spawn
+from perflint.analysis.match import dotted
+from perflint.analysis.outline import FunctionNode, Home
+
+if TYPE_CHECKING:  # the context holds the analyses of this package
+    from perflint.analysis.rule import Context
+
+GATHERING = ("asyncio.gather", "asyncio.wait", "asyncio.as_completed")
+
+_TASK_MAKERS = {"asyncio.create_task", "asyncio.ensure_future", "asyncio.wait_for", "asyncio.shield"}
+# Methods that wait for what runs already, or hand the work to a scheduler with a bound of its own.
+_EXISTING = re.compile(r"wait(_\w+)?$|join$|result$|exception$|finished$|completed$|done$")
+_SCHEDULED = {"spawn", "schedule", "submit", "enqueue", "enqueue_job", "apply_async"}
+_LOOKS_UP = {"get", "pop", "setdefault", "popleft"}
+_TASKS = re.compile(r"(tasks?|futures?|futs?|jobs?|pending|running|waiters?|in_?flight)$", re.I)
+
+
+Source = cst.ListComp | cst.SetComp | cst.GeneratorExp | cst.Call
+
+
+class Fan(NamedTuple):
+    """A call that gathers one awaitable per item of `source`, a comprehension or `map(..)` call."""
+
+    call: cst.Call
+    function: str  # of GATHERING
+    argument: cst.Arg
+    source: Source
+    element: cst.BaseExpression  # what is called for each item; of `map` the function
+
+    @property
+    def iterable(self) -> cst.BaseExpression:
+        """What the items come from; the first `for` of a comprehension."""
+        return self.source.args[1].value if isinstance(self.source, cst.Call) else self.source.for_in.iter
+
+
+def fan(context: Context, call: cst.Call) -> Fan | None:
+    """The fan-out that a call of GATHERING is: over new work, one for each item."""
+    function = context.objects.function(call.func)
+    if function not in GATHERING:
+        return None
+    for argument in call.args:
+        wanted = "*" if function == "asyncio.gather" else ""
+        if argument.star != wanted or argument.keyword is not None:
+            continue
+        source = _source(context, argument.value)
+        if source is None:
+            continue
+        if isinstance(source, cst.Call):
+            return Fan(call, function, argument, source, source.args[0].value)
+        if _starts(context, source.elt):
+            return Fan(call, function, argument, source, source.elt)
+    return None
+
+
+def gathered(context: Context, comp: cst.CSTNode) -> bool:
+    """Whether a comprehension is what a call of GATHERING waits for."""
+    parent = context.tree.parent(comp)
+    if isinstance(parent, cst.Arg):
+        call = context.tree.parent(parent)
+        return isinstance(call, cst.Call) and context.objects.function(call.func) in GATHERING
+    match parent:
+        case (
+            cst.Assign(targets=[cst.AssignTarget(target=cst.Name() as name)])
+            | cst.AnnAssign(target=cst.Name() as name)
+        ):
+            return any(_gathers(context, read) for read in loads(context.names, name))
+    return False
+
+
+def inner_work(context: Context, node: cst.BaseExpression | None) -> cst.BaseExpression | None:
+    """The coroutine call inside `create_task(..)`, `wait_for(..)` and the like; the node itself otherwise."""
+    for _ in range(4):
+        if not isinstance(node, cst.Call):
+            break
+        made = spawn(context.objects, node)
+        if made is not None and made.how in ("task", "group"):
+            node = made.work
+        elif context.objects.function(node.func) in _TASK_MAKERS and node.args:
+            node = node.args[0].value
+        else:
+            break
+    return node
+
+
+def limited(context: Context, work: cst.BaseExpression | None) -> bool:
+    """Whether a limiter is handed to the work, or the work waits for one first."""
+    return work is not None and (takes_limiter(context.objects, work) or limits_itself(context, work))
+
+
+def limits_itself(context: Context, work: cst.BaseExpression | None) -> bool:
+    """Whether the function of this file that does the work waits for a limiter before anything else."""
+    if work is None:
+        return False
+    function, home = definition(context, work.func if isinstance(work, cst.Call) else work)
+    return function is not None and _limits_itself(context, function, home)
+
+
+def definition(context: Context, node: cst.BaseExpression) -> tuple[FunctionNode | None, Home]:
+    """The function of this file that a name or `self.name` stands for."""
+    home = context.objects.home(node)
+    place = dotted(node)
+    if place is None or place.count(".") > 1 or "[" in place:
+        return None, home
+    return context.facts.outline.referred(ast.parse(place, mode="eval").body, home), home
+
+
+# Parts
+
+
+def _source(context: Context, node: cst.BaseExpression) -> Source | None:
+    """The comprehension or `map(..)` that the argument is, or that its name was once bound to."""
+    match node:
+        case cst.ListComp() | cst.SetComp() | cst.GeneratorExp():
+            return node
+        case cst.Name(value=name):
+            owner = context.names.scope(node).owner(name)
+            found = owner.bindings[name] if owner is not None else []
+            if len(found) != 1 or found[0].kind != "assign" or found[0].value is None:
+                return None
+            reads = sorted(loads(context.names, node), key=lambda read: context.tree.span(read).start)
+            first = next((read for read in reads if _gathers(context, read)), None)
+            value = found[0].value
+            return _source(context, value) if first is node and not isinstance(value, cst.Name) else None
+        case cst.Call(func=function, args=args):
+            builtin = context.names.builtin(function)
+            if builtin in ("list", "tuple", "set") and len(args) == 1:
+                return _source(context, args[0].value)
+            if builtin == "map" and len(args) == 2 and not any(item.star for item in args):
+                return node if not isinstance(args[0].value, cst.Lambda) else None
+    return None
+
+
+def _gathers(context: Context, read: cst.Name) -> bool:
+    argument = context.tree.parent(read)
+    call = context.tree.parent(argument) if isinstance(argument, cst.Arg) else None
+    return isinstance(call, cst.Call) and context.objects.function(call.func) in GATHERING
+
+
+def _starts(context: Context, element: cst.BaseExpression) -> bool:
+    """Whether the element is new work, and no task that is there already."""
+    work = inner_work(context, element)
+    if not isinstance(work, cst.Call):
+        return False
+    if context.objects.type(work) == library.TASK and spawn(context.objects, work) is None:
+        return False
+    match work.func:
+        case cst.Attribute(value=receiver, attr=cst.Name(value=method)):
+            if _EXISTING.match(method) or method in _SCHEDULED:
+                return False
+            return not (method in _LOOKS_UP and _TASKS.search(dotted(receiver) or ""))
+    return True
+
+
+def _limits_itself(context: Context, function: FunctionNode, home: Home, depth: int = 0) -> bool:
+    """Whether the first thing that the function waits for is a limiter."""
+    outline = context.facts.outline
+    if any(LIMITER.search(ast.unparse(item)) for item in function.decorator_list):
+        return True
+    inside = outline.inside(function)
+    first = next(_suspensions(function.body), None)
+    match first:
+        case ast.AsyncWith(items=items):
+            return any(_is_limiter(context, item.context_expr, inside) for item in items)
+        case ast.Await(value=ast.Call(func=ast.Attribute(value=receiver, attr="acquire"))):
+            return _is_limiter(context, receiver, inside)
+        case ast.Await(value=ast.Call(func=called, args=args)) if depth < 2:
+            if any(_is_limiter(context, item, inside) for item in args):
+                return True
+            inner = outline.referred(called, inside)
+            return (
+                inner is not None
+                and inner is not function
+                and _limits_itself(context, inner, inside, depth + 1)
+            )
+    return False
+
+
+def _is_limiter(context: Context, node: ast.expr, home: Home) -> bool:
+    if isinstance(node, ast.Call):
+        node = node.func
+    made = context.objects.elsewhere(node, home)
+    if made is not None:
+        return made.type in library.LIMITERS
+    return isinstance(node, (ast.Name, ast.Attribute)) and LIMITER.search(ast.unparse(node)) is not None
+
+
+def _suspensions(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Where a function waits, in source order."""
+    stack: list[ast.AST] = list(reversed(body))
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Await, ast.AsyncWith, ast.AsyncFor)):
+            yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack.extend(reversed(list(ast.iter_child_nodes(node))))

@@ -1,0 +1,114 @@
+"""Whether a function lets no Exception out: its caller has nothing to look at then."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import libcst as cst
+
+from perflint.analysis.match import dotted
+from perflint.analysis.objects import Objects
+from perflint.analysis.outline import FunctionNode
+
+_CATCHES = re.compile(
+    r"(log|catch|handle|suppress|swallow|guard|ignore)(s|es)?_?(all_?)?(exceptions?|errors?)", re.I
+)
+_WIDE = {"Exception", "BaseException"}
+_SURE = {"set", "clear", "append", "add", "discard", "sleep", "wait", "cancel", "print", "put_nowait", "len"}
+_PLAIN = (ast.Assign, ast.AnnAssign, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
+
+
+def guarded(function: FunctionNode) -> bool:
+    """Whether all that the function does stands in a `try` that catches every Exception and raises none.
+
+    What calls nothing may stand beside it: assignments, `return`, a docstring; and calls that log or
+    sleep. A decorator named after what it does, such as `@log_exceptions`, is such a `try`.
+    """
+    if any(_catches(item) for item in function.decorator_list):
+        return True
+    return any(
+        isinstance(item, (ast.Try, ast.While, ast.For, ast.AsyncFor)) for item in function.body
+    ) and all(_calm(item) for item in function.body)
+
+
+def catches(function: FunctionNode) -> bool:
+    """Whether the main part of the function stands in a `try` that catches every Exception: more generous
+    than `guarded`, as what stands around it may raise."""
+    return any(_tries(item) for item in function.body)
+
+
+def _tries(item: ast.stmt) -> bool:
+    match item:
+        case ast.Try(handlers=handlers):
+            return any(_wide(handler) for handler in handlers)
+        case ast.With(body=body) | ast.AsyncWith(body=body) | ast.While(body=body) | ast.For(body=body):
+            return any(_tries(part) for part in body)
+    return False
+
+
+def may_fail(function: FunctionNode) -> bool:
+    """Whether the function does anything that is not sure to succeed: calls, computes, looks up, raises."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in _SURE:
+                continue
+            case ast.Call() | ast.Raise() | ast.BinOp() | ast.Subscript() | ast.Assert():
+                return True
+    return False
+
+
+def called(objects: Objects, call: cst.BaseExpression) -> FunctionNode | None:
+    """The function or method of this file that a call such as `fetch(x)` or `self.fetch(x)` calls."""
+    return referred(objects, call.func) if isinstance(call, cst.Call) else None
+
+
+def referred(objects: Objects, node: cst.BaseExpression) -> FunctionNode | None:
+    """The function or method of this file that an expression such as `fetch` or `self.fetch` names."""
+    name = dotted(node)
+    if name is None or name.count(".") > 1 or "[" in name:
+        return None
+    return objects.outline.referred(ast.parse(name, mode="eval").body, objects.home(node))
+
+
+def _calm(item: ast.stmt) -> bool:
+    match item:
+        case ast.Try(handlers=handlers, orelse=orelse):
+            return any(_wide(handler) for handler in handlers) and all(_calm(part) for part in orelse)
+        case ast.While(body=body) | ast.For(body=body) | ast.AsyncFor(body=body):
+            return all(_calm(part) for part in body)
+        case ast.If(body=body, orelse=orelse):
+            return all(_calm(part) for part in (*body, *orelse))
+        case ast.With(body=body) | ast.AsyncWith(body=body):
+            return all(_calm(part) for part in body)
+        case ast.Expr(value=ast.Constant()) | ast.Continue() | ast.Break():
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver))):
+            return _logs(receiver)
+        case ast.Expr(value=ast.Await(value=ast.Call(func=ast.Attribute(attr="sleep")))):
+            return True
+        case ast.Return(value=value):
+            return value is None or not _calls(value)
+    return isinstance(item, _PLAIN) and not _calls(item)
+
+
+def _catches(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return _CATCHES.search(name) is not None
+
+
+def _wide(handler: ast.ExceptHandler) -> bool:
+    if any(isinstance(node, ast.Raise) for node in ast.walk(handler)):
+        return False
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _WIDE) for kind in kinds)
+
+
+def _logs(receiver: ast.expr) -> bool:
+    name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
+    return name.lower().strip("_") in ("log", "logger", "logging")
+
+
+def _calls(node: ast.AST) -> bool:
+    return any(isinstance(part, (ast.Call, ast.Await, ast.Subscript)) for part in ast.walk(node))
