@@ -34,7 +34,7 @@ _MEMBERS = re.compile(
     r"fns?|funcs?|functions|threads|processes|procs)$|(^|_)(listeners|handlers|callbacks|plugins|workers|servers)_",
     re.I,
 )
-_RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|tasks?|futures?|futs?)$", re.I)
+_RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|futures?|futs?)$", re.I)
 _SAME = {"list", "tuple", "set", "sorted", "reversed", "enumerate", "frozenset"}
 _VIEWS = {"values", "items", "keys", "copy"}
 

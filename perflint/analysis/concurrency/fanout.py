@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.admission import LIMITER, takes_limiter
+from perflint.analysis.concurrency.admission import LIMITER, admitted, takes_limiter
 from perflint.analysis.concurrency.fates import loads
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.match import dotted
 from perflint.analysis.outline import FunctionNode, Home
+from perflint.analysis.sizes import Size
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -29,11 +30,11 @@ _LOOKS_UP = {"get", "pop", "setdefault", "popleft"}
 _TASKS = re.compile(r"(tasks?|futures?|futs?|jobs?|pending|running|waiters?|in_?flight)$", re.I)
 
 
-Source = cst.ListComp | cst.SetComp | cst.GeneratorExp | cst.Call
+Source = cst.ListComp | cst.SetComp | cst.GeneratorExp | cst.Call | cst.For
 
 
 class Fan(NamedTuple):
-    """A call that gathers one awaitable per item of `source`, a comprehension or `map(..)` call."""
+    """A call that gathers one awaitable per item of `source`: a comprehension, a `map(..)`, or a loop that fills a list."""
 
     call: cst.Call
     function: str  # of GATHERING
@@ -44,7 +45,17 @@ class Fan(NamedTuple):
     @property
     def iterable(self) -> cst.BaseExpression:
         """What the items come from; the first `for` of a comprehension."""
-        return self.source.args[1].value if isinstance(self.source, cst.Call) else self.source.for_in.iter
+        match self.source:
+            case cst.Call(args=[_, second, *_]):
+                return second.value
+            case cst.For(iter=iterable) | cst.BaseComp(for_in=cst.CompFor(iter=iterable)):
+                return iterable
+        raise TypeError(self.source)
+
+    def size(self, context: Context) -> Size:
+        """How many tasks there are."""
+        source = self.source
+        return context.sizes.repeats(source) if isinstance(source, cst.For) else context.sizes.of(source)
 
 
 def fan(context: Context, call: cst.Call) -> Fan | None:
@@ -61,8 +72,11 @@ def fan(context: Context, call: cst.Call) -> Fan | None:
             continue
         if isinstance(source, cst.Call):
             return Fan(call, function, argument, source, source.args[0].value)
-        if _starts(context, source.elt):
-            return Fan(call, function, argument, source, source.elt)
+        if isinstance(source, cst.For) and context.flow.inside(call, source):
+            continue  # gathered in the turn that fills it
+        element = _appended(context, argument.value, source) if isinstance(source, cst.For) else source.elt
+        if element is not None and _starts(context, element):
+            return Fan(call, function, argument, source, element)
     return None
 
 
@@ -134,7 +148,10 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
             reads = sorted(loads(context.names, node), key=lambda read: context.tree.span(read).start)
             first = next((read for read in reads if _gathers(context, read)), None)
             value = found[0].value
-            return _source(context, value) if first is node and not isinstance(value, cst.Name) else None
+            if first is not node or isinstance(value, cst.Name):
+                return None
+            empty = isinstance(value, cst.List) and not value.elements
+            return _filling(context, reads) if empty else _source(context, value)
         case cst.Call(func=function, args=args):
             builtin = context.names.builtin(function)
             if builtin in ("list", "tuple", "set") and len(args) == 1:
@@ -142,6 +159,49 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
             if builtin == "map" and len(args) == 2 and not any(item.star for item in args):
                 return node if not isinstance(args[0].value, cst.Lambda) else None
     return None
+
+
+def _filling(context: Context, reads: list[cst.Name]) -> cst.For | None:
+    """The one loop that fills the list by its one `append`; None where anything else is done with it."""
+    loops = [loop for read in reads if (loop := _append_loop(context, read)) is not None]
+    others = [read for read in reads if _append_loop(context, read) is None and not _gathers(context, read)]
+    counted = all(_is_counted(context, read) for read in others)
+    return loops[0] if len(loops) == 1 and counted else None
+
+
+def _append_loop(context: Context, read: cst.Name) -> cst.For | None:
+    """The `for` in whose turns `read.append(call)` is made, without a wait for a slot."""
+    call = _append(context, read)
+    if call is None or spawn(context.objects, call.args[0].value) is not None:
+        return None  # a task that is made in the loop is unbounded-task-spawn's
+    loop = context.flow.loop(call)
+    slot = loop is not None and admitted(context.objects, context.flow, call, loop)
+    return loop if isinstance(loop, cst.For) and loop.asynchronous is None and not slot else None
+
+
+def _append(context: Context, read: cst.Name) -> cst.Call | None:
+    attribute = context.tree.parent(read)
+    match attribute, context.tree.parent(attribute) if attribute is not None else None:
+        case cst.Attribute(attr=cst.Name(value="append")), cst.Call(args=[cst.Arg(star="")]) as call:
+            return call
+    return None
+
+
+def _appended(context: Context, name: cst.BaseExpression, loop: cst.For) -> cst.BaseExpression | None:
+    reads = loads(context.names, name) if isinstance(name, cst.Name) else []
+    calls = (_append(context, read) for read in reads if _append_loop(context, read) is loop)
+    return next((call.args[0].value for call in calls if call is not None), None)
+
+
+def _is_counted(context: Context, read: cst.Name) -> bool:
+    """`if tasks:`, `len(tasks)`: looked at, not changed."""
+    match context.tree.parent(read):
+        case cst.If() | cst.UnaryOperation(operator=cst.Not()) | cst.BooleanOperation() | cst.Comparison():
+            return True
+        case cst.Arg() as argument:
+            call = context.tree.parent(argument)
+            return isinstance(call, cst.Call) and context.names.builtin(call.func) in ("len", "bool", "print")
+    return False
 
 
 def _gathers(context: Context, read: cst.Name) -> bool:

@@ -121,4 +121,4 @@ def _gathered(node: cst.Call, context: Context) -> tuple[cst.BaseExpression | No
     found = fan(context, node)
     if found is None or part_of_fixed_size(found.iterable):
         return None
-    return inner_work(context, found.element), context.sizes.of(found.source)
+    return inner_work(context, found.element), found.size(context)

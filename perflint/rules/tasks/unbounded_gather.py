@@ -34,7 +34,7 @@ Good:
         return await bounded_gather((fetch(url) for url in urls), limit=100)
 
 `asyncio.wait` and `asyncio.as_completed` are seen too, and a list of coroutines or tasks that gets
-a name before it is gathered. Over what an object holds (`self.rows`) it is an info.
+a name, or is filled by a loop, before it is gathered. Over what an object holds (`self.rows`) it is an info.
 
 Not flagged: a few known items, slices of fixed length and batches, tasks that exist already,
 clean-up (`s.aclose() for s in streams`), a fixed crew of workers, the parts of a program or cluster
@@ -90,7 +90,7 @@ rule = Rule(
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     found = fan(context, node)
-    if found is None or context.sizes.of(found.source) is Size.SMALL:
+    if found is None or found.size(context) is Size.SMALL:
         return
     work = inner_work(context, found.element)
     if is_cleanup(context.tree, node, work) or limited(context, work) or _failures(found.source, context):
@@ -110,7 +110,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 def _failures(source: Source, context: Context) -> bool:
     """Whether it is over what failed: `report(e) for e in results if isinstance(e, Exception)`."""
-    tests = () if isinstance(source, cst.Call) else source.for_in.ifs
+    tests = source.for_in.ifs if isinstance(source, cst.BaseComp) else ()
     return any(
         isinstance(item.test, cst.Call)
         and context.names.builtin(item.test.func) == "isinstance"
@@ -143,7 +143,7 @@ def _fix(found: Fan, context: Context) -> Fix | None:
 
 def _moves(source: Source) -> bool:
     """Whether something in the comprehension must not be evaluated later, or in another function."""
-    clause: cst.CompFor | None = None if isinstance(source, cst.Call) else source.for_in
+    clause: cst.CompFor | None = source.for_in if isinstance(source, cst.BaseComp) else None
     while clause is not None:
         if clause.asynchronous is not None:
             return True
