@@ -8,6 +8,7 @@ A rule's page holds its docstring and its measured figures, the README what `per
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from perflint.reports import FORMATS, PLAIN
 
 FOLDER = Path(__file__).parent / "rules"
 README = Path(__file__).parent.parent / "README.md"
-OPENING = "$ perflint check fixtures/demo/report.py\n"
+SCREEN = re.compile(r"^\$ perflint check (fixtures/demo/\S+)\n.*?^```$", re.M | re.S)
 MEASURES = {
     "time": "faster Good is",
     "wall": "sooner Good is done",
@@ -100,14 +101,16 @@ def index() -> str:
 
 
 def readme() -> str:
-    """The README with the findings of the demo's first file in it."""
-    text = README.read_text("utf-8")
-    before, rest = text.split(OPENING, 1)
-    path = "fixtures/demo/report.py"
+    """The README with what the command says of the demo's files in it."""
+    return SCREEN.sub(screen, README.read_text("utf-8"))
+
+
+def screen(match: re.Match[str]) -> str:
+    path = match[1]
     source = Source(path, (README.parent / path).read_bytes())
     outcome = Outcome(path, engine.check(source, Config()), raw=source.data)
-    screen = "".join(FORMATS["text"]([outcome], PLAIN)).strip()
-    return f"{before}{OPENING}{screen}\n```{rest.partition('```')[2]}"
+    shown = "".join(FORMATS["text"]([outcome], PLAIN)).strip()
+    return f"$ perflint check {path}\n{shown}\n```"
 
 
 def main() -> int:
