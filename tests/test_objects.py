@@ -86,7 +86,14 @@ def test_the_vendored_runtime_is_the_runtime() -> None:
     assert type_of(code, "submit") is None
 
 
-@pytest.mark.parametrize("line", ["from .perf import WorkerPool", "from ..app.perf import WorkerPool", "from app import perf\nWorkerPool = perf.WorkerPool"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from .perf import WorkerPool",
+        "from ..app.perf import WorkerPool",
+        "from app import perf\nWorkerPool = perf.WorkerPool",
+    ],
+)
 def test_the_vendored_runtime_by_a_relative_import(line: str) -> None:
     code = f"{line}\npool = WorkerPool(2, 3)\npool.submit(f)"
     known = type_of(code, "submit", runtime_module="app.perf")
@@ -99,4 +106,7 @@ def test_a_parameter_is_no_function_of_the_file() -> None:
     found = context(HEAD + "def work(): pass\ndef start(work):\n    threading.Thread(target=work)", "start")
     home = found.objects.home(call(found, "Thread"))
     assert "work" in home.bound
-    assert found.facts.outline.referred(found.objects.of(call(found, "Thread")).calls[0].keywords[0].value, home) is None
+    assert (
+        found.facts.outline.referred(found.objects.of(call(found, "Thread")).calls[0].keywords[0].value, home)
+        is None
+    )

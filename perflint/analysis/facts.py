@@ -43,8 +43,9 @@ class Gate(NamedTuple):
         names = (*self.names, *(getattr(config, self.option) if self.option else ()))
         if not names and not self.beside:
             return self
+        imported = [name for name in names if name.partition(".")[0] in facts.import_roots]
         beside = {needle for package, needle in self.beside if package in facts.packages}
-        text = (*self.text, *needles(names, facts.imports_anywhere), *sorted(beside))
+        text = (*self.text, *needles(imported, facts.imports_anywhere), *sorted(beside))
         return self._replace(text=text, names=(), option="", beside=()) if text or self.loop_text else None
 
     def admits_file(self, source: Source) -> bool:
@@ -106,6 +107,12 @@ class Facts:
         holes = sorted([*(region.span for region in self.regions), *imports])
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+    @cached_property
+    def import_roots(self) -> set[str]:
+        """The first parts of all qualified names that imports lead to."""
+        meanings = (meaning for found in self.imports_anywhere.values() for meaning in found)
+        return {meaning.partition(".")[0] for meaning in meanings}
 
     @cached_property
     def stores(self) -> Stores:

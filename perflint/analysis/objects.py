@@ -57,9 +57,12 @@ class Objects:
         self.names = names
         self.runtime = runtime
         self.tree = names.tree
-        self.outline: Outline = names.facts.outline
         self._known: dict[cst.CSTNode, Made | None] = {}
         self._depth = 0
+
+    @property
+    def outline(self) -> Outline:
+        return self.names.facts.outline
 
     def of(self, node: cst.CSTNode | None) -> Made | None:
         """What the expression's value is, or None where that is not certain."""

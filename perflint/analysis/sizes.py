@@ -58,8 +58,11 @@ class Sizes:
     def __init__(self, names: Names, objects: Objects, limit: int) -> None:
         self.names = names
         self.objects = objects
-        self.outline: Outline = names.facts.outline
         self.limit = limit
+
+    @property
+    def outline(self) -> Outline:
+        return self.names.facts.outline
 
     def repeats(self, loop: cst.CSTNode) -> Size:
         """How often a `for`, `while` or comprehension runs; that of its largest clause for the latter."""

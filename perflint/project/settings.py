@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache
+from itertools import takewhile
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,7 +85,7 @@ def nearest_name(word: str, names: Iterable[str]) -> str:
 
 def _shared(one: str, other: str) -> int:
     """How many characters both begin with: of codes that differ in one, the first digits mean most."""
-    return len(os.path.commonprefix((one, other)))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 @cache

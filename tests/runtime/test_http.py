@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -194,19 +195,23 @@ class TestClient:
     def test_one_context_for_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = []
         create = httpx.create_ssl_context
-        monkeypatch.setattr(httpx, "create_ssl_context", lambda **given: made.append(given) or create(**given))
+        monkeypatch.setattr(
+            httpx, "create_ssl_context", lambda **given: made.append(given) or create(**given)
+        )
         for _ in range(3):
             http_client(verify=True).close()
         assert len(made) <= 1  # an earlier test may have made it
         http_client(verify=False).close()
         assert len(made) <= 2
 
-    def test_the_environment_is_part_of_the_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_environment_is_part_of_the_key(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         from perflint.runtime import _http
 
         first = _http._context(httpx, True, None, True)
         assert _http._context(httpx, True, None, True) is first
-        monkeypatch.setenv("SSL_CERT_DIR", os.getcwd())
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
         assert _http._context(httpx, True, None, True) is not first
         assert _http._context(httpx, True, None, False) is not first
 

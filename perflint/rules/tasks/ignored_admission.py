@@ -67,11 +67,11 @@ rule = Rule(
     since="0.1",
     fix="never",
     gate=Gate(
-        text=(b".submit", b".submit_wait", b".shutdown"),
+        text=(b".submit(", b".submit_wait(", b".shutdown(", b".submit (", b".shutdown ("),
         beside=tuple(
             (package, needle)
             for package in ("threading", "multiprocessing")
-            for needle in (b".acquire", b".wait", b".join")
+            for needle in (b".acquire(", b".wait(", b".join(", b".acquire (", b".wait (", b".join (")
         ),
     ),
     doc=__doc__,
