@@ -116,8 +116,15 @@ def test_module_level_code_brings_its_functions_along() -> None:
     assert "PRF102" in {item.code for item in findings}
 
 
+OWN = sorted(Path(__file__).parent.parent.glob("perflint/**/*.py"))
+
+
 @pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parent.parent.glob("perflint/**/*.py")), ids=lambda path: path.stem
+    "path",
+    [
+        *(pytest.param(path, id=path.stem) for path in OWN[::4]),
+        *(pytest.param(path, id=path.stem, marks=pytest.mark.slow) for path in OWN if path not in OWN[::4]),
+    ],
 )
 def test_gates_hide_nothing_in_our_own_code(path: Path) -> None:
     source = Source(str(path), path.read_bytes())

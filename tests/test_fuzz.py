@@ -12,7 +12,16 @@ from perflint.model.diagnostics import Applicability
 from perflint.model.source import Source, SourceError
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures").rglob("*.py"))
-CONFIG = Config(select=("ALL",))
+CASES = [  # each fixture under its own rule; under all rules where there is time
+    pytest.param(path, select, rounds, id=f"{path.parent.name}/{path.stem}-{select}", marks=marks)
+    for path in FIXTURES
+    for select, rounds, marks in ((path.parent.name, 2, ()), ("ALL", 12, pytest.mark.slow))
+    if select != "demo"
+]
+
+
+def config(select: str) -> Config:
+    return Config(select=(select,))
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -47,30 +56,32 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return b"".join(lines)
 
 
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_mutated_fixtures(path: Path) -> None:
+@pytest.mark.parametrize(("path", "select", "rounds"), CASES)
+def test_mutated_fixtures(path: Path, select: str, rounds: int) -> None:
+    options = config(select)
     chance = random.Random(path.parent.name + path.stem)
-    for _ in range(12):
+    for _ in range(rounds):
         try:
             source = Source("fuzz.py", mutated(path.read_bytes(), chance))
         except SourceError:
             continue
-        findings = engine.check(source, CONFIG)
+        findings = engine.check(source, options)
         assert "PRF001" not in {item.code for item in findings}, findings
         assert all(0 <= item.span.start <= item.span.end <= len(source.data) for item in findings)
-        result = fix(source, lambda text: engine.check(text, CONFIG), Applicability.UNSAFE)
+        result = fix(source, lambda text: engine.check(text, options), Applicability.UNSAFE)
         assert result.defects == (), result.defects
         if not result.applied:
             assert result.source is source
 
 
-@pytest.mark.parametrize("newline", ["\r\n", "\r"])
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_line_ends_change_nothing(path: Path, newline: str) -> None:
+@pytest.mark.parametrize("newline", ["\r\n", pytest.param("\r", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("path", "select", "rounds"), CASES)
+def test_line_ends_change_nothing(path: Path, select: str, rounds: int, newline: str) -> None:
+    options = config(select)
     text = path.read_text("utf-8")
     plain = fix(
-        Source("a.py", text.encode()), lambda source: engine.check(source, CONFIG), Applicability.UNSAFE
+        Source("a.py", text.encode()), lambda source: engine.check(source, options), Applicability.UNSAFE
     )
     other = Source("a.py", text.replace("\n", newline).encode())
-    result = fix(other, lambda source: engine.check(source, CONFIG), Applicability.UNSAFE)
+    result = fix(other, lambda source: engine.check(source, options), Applicability.UNSAFE)
     assert result.source.data == plain.source.data.replace(b"\n", newline.encode())

@@ -48,6 +48,10 @@ def test_memory_is_called_memory() -> None:
     assert clause(figures, Target()) == (
         "measured no gain at n=100, 41x at n=1,000 in peak memory on Python 3.11 (n^1.0 -> n^0.0)"
     )
+    figures["3.11"]["sizes"]["100"] = 0.85
+    assert clause(figures, Target()).startswith(
+        "measured 0.85x (more) at n=100, 41x at n=1,000 in peak memory"
+    )
 
 
 def test_one_size_is_said_once() -> None:

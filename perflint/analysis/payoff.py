@@ -47,8 +47,10 @@ def clause(table: Figures, target: Target) -> str:
     growth = _growth(*measured["growth"]) if measured.get("growth") else ""
     if all(1 / _GAIN < ratio < _GAIN for ratio in ends.values()):
         return f"no gain measured at {' or '.join(map(_size, ends))} on Python {version}"
-    gains = ", ".join(f"{_gain(ratio)} at {_size(size)}" for size, ratio in ends.items())
-    what = " in peak memory" if measured.get("measure") == "memory" else ""
+    memory = measured.get("measure") == "memory"
+    worse = "more" if memory else "slower"
+    gains = ", ".join(f"{_gain(ratio, worse)} at {_size(size)}" for size, ratio in ends.items())
+    what = " in peak memory" if memory else ""
     return f"measured {gains}{what} on Python {version}{growth}"
 
 
@@ -69,14 +71,14 @@ def _parse(text: str) -> Version:
     return int(major), int(minor)
 
 
-def _gain(ratio: float) -> str:
+def _gain(ratio: float, worse: str) -> str:
     if ratio >= 10:
         return f"{ratio:,.0f}x"
     if ratio >= 1.2:
         return f"{ratio:.1f}x"
     if ratio >= _GAIN:
         return f"{ratio:.2f}x"
-    return "no gain" if ratio > 1 / _GAIN else f"{ratio:.2f}x (slower)"
+    return "no gain" if ratio > 1 / _GAIN else f"{ratio:.2f}x ({worse})"
 
 
 def _size(size: int) -> str:

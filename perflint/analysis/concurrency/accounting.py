@@ -11,7 +11,7 @@ import libcst as cst
 from perflint.analysis.concurrency.consumers import may_raise, taken_from
 from perflint.analysis.concurrency.handlers import is_wide, suppresses
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, names_in
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -53,6 +53,7 @@ class Account:
     context: Context
     queue: str
     items: set[str]  # what the taken item is called
+    protected: bool = False  # task_done stands in `finally`: only calls on the item count as work
     handling: int = field(default=0)  # inside this many handlers: what they call counts as calm
 
     def block(self, statements: Iterable[cst.CSTNode], states: States) -> Exits:
@@ -108,7 +109,7 @@ class Account:
             elif taken_from(self.context.objects, node, self.queue) == self.queue:
                 takes = True
             elif may_raise(node, self.queue):
-                risky = True
+                risky = risky or not self.protected or not self.items.isdisjoint(names_in(node))
         if takes:
             if 0 in states:
                 raise Unclear
@@ -201,6 +202,9 @@ def item_names(context: Context, body: cst.CSTNode, queue: str) -> set[str]:
                     found = found.union(*(bound_names(target.target) for target in targets))
             case cst.For(target=target) if node is body:
                 found |= bound_names(target)
+            case cst.NamedExpr(target=target, value=value):
+                if any(taken_from(context.objects, part, queue) == queue for part in walk_scope(value)):
+                    found |= bound_names(target)
     return found
 
 

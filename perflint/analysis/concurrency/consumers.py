@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -19,6 +20,7 @@ from perflint.analysis.concurrency.handlers import (
     covering,
     is_wide,
     isolated,
+    leaves,
     mentions_name,
 )
 from perflint.analysis.concurrency.roles import Start
@@ -26,6 +28,7 @@ from perflint.analysis.concurrency.supervision import observed
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import dotted
 from perflint.analysis.objects import Objects
+from perflint.analysis.outline import FunctionNode
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -40,6 +43,8 @@ TAKES = tuple(
     )
 )
 _QUEUE = re.compile(r"(^|[._])(\w*queue|q|\w+_q|inbox|mailbox)$", re.I)
+# What items are called: a dictionary of them is never asked without a key.
+_ITEMS = re.compile(r"(^|[._])(\w*(box|work|pending|todo)|\w*[a-z]{2}[^\Wsu]s)$", re.I)
 _STREAM = re.compile(r"(^|[._])(\w*queue|q|\w+_q|receive_stream|receive_channel|inbox)$", re.I)
 PACKAGES = frozenset(
     {"asyncio", "anyio", "trio", "threading", "_thread", "multiprocessing", "concurrent", "queue"}
@@ -66,6 +71,7 @@ _CALM_NAMES = frozenset(
 )  # fmt: skip
 
 
+_LOGS = re.compile(r"(^|[._])log(ger|ging)?$", re.I)
 _CANCELS = CANCELLED | {"builtins.KeyboardInterrupt", "builtins.SystemExit", "builtins.GeneratorExit"}
 _HANDS_ON = {"put", "put_nowait", "append", "add", "set_exception", "send", "set"}
 
@@ -83,9 +89,11 @@ def consumer(context: Context, loop: cst.For | cst.While, known: str | None = No
     if isinstance(loop, cst.For):
         queue = _iterated(context.objects, loop, known)
         return Consumer(loop, queue, loop.iter) if queue else None
-    for node in walk_scope(loop.body):
+    heads = (node for node in walk_scope(loop.test) if isinstance(node, cst.Call))
+    turns = (node for node in walk_scope(loop.body) if context.flow.loop(node) is loop)
+    for node in (*heads, *turns):
         queue = taken_from(context.objects, node, known)
-        if queue and context.flow.loop(node) is loop:
+        if queue:
             return Consumer(loop, queue, cst.ensure_type(node, cst.Call))
     return None
 
@@ -98,19 +106,36 @@ def taken_from(objects: Objects, node: cst.CSTNode, known: str | None = None) ->
             if place is None or method not in ("get", "get_nowait", "recv", "receive"):
                 return None
             text = objects.tree.code(node)[len(objects.tree.code(node.func)) - len(method) - 1 :]
-            sure = place == known or _is_queue(objects, receiver, place)
+            sure = place == known or _is_queue(objects, receiver, place, method.startswith("get"))
             return place if text.startswith(TAKES) and sure else None
     return None
 
 
-def endless(loop: cst.For | cst.While) -> bool:
+def endless(context: Context, item: Consumer) -> bool:
     """Whether the loop runs until it is told to stop, and not until the queue is empty."""
+    loop = item.loop
     if isinstance(loop, cst.For):
         return True
+    if context.flow.inside(item.take, loop.test):  # `while (item := q.get()) is not None`
+        return not context.tree.code(item.take).endswith("get_nowait()")
+    if _drains(context, item):
+        return False
     calls = (node for node in walk_scope(loop.test) if isinstance(node, cst.Call))
     names = {item.func.attr.value for item in calls if isinstance(item.func, cst.Attribute)}
     plain = not any(isinstance(node, cst.Comparison) for node in walk_scope(loop.test))
     return plain and names.isdisjoint({"empty", "qsize", "get", "get_nowait", "full"})
+
+
+def _drains(context: Context, item: Consumer) -> bool:
+    """Whether the loop ends where the queue is empty, and no other loop around it comes back to the queue."""
+    if not context.tree.code(item.take).endswith("get_nowait()") or any(_outer(context, item.loop)):
+        return False
+    within = covering(context.tree, item.take, item.loop)
+    return any(leaves(handler) for found in within for handler in found.handlers)
+
+
+def _outer(context: Context, loop: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    return (outer for outer in context.flow.loops(loop) if outer is not loop)
 
 
 def exposed(context: Context, item: Consumer) -> list[cst.CSTNode]:
@@ -134,7 +159,7 @@ def exposed(context: Context, item: Consumer) -> list[cst.CSTNode]:
 def _on_item(context: Context, item: Consumer, node: cst.CSTNode) -> bool:
     """Whether the call works on what was taken."""
     starts = partial(_is, item.take)
-    places = carriers(item.loop.body, starts)
+    places = carriers(item.loop, starts)
     if isinstance(item.loop, cst.For):
         places |= bound_names(item.loop.target)
     return carries(node, places, starts)
@@ -149,7 +174,7 @@ def fatal(context: Context, item: Consumer) -> list[Start]:
     function = next(
         (above for above in context.tree.ancestors(item.loop) if isinstance(above, cst.FunctionDef)), None
     )
-    if function is None or function.decorators or not endless(item.loop):
+    if function is None or not all(map(_binds, function.decorators)) or not endless(context, item):
         return []
     if context.facts.packages.isdisjoint(PACKAGES) or _stops_on_purpose(context, item):
         return []
@@ -163,6 +188,11 @@ def fatal(context: Context, item: Consumer) -> list[Start]:
         return []
     waits = joined(context, item.queue)
     return [start for start in starts if not observed(context.facts, start, waits)]
+
+
+def _binds(decorator: cst.Decorator) -> bool:
+    """Whether the decorator only says how a method is bound."""
+    return dotted(decorator.decorator) in ("staticmethod", "classmethod")
 
 
 def outer_handlers(context: Context, loop: cst.CSTNode) -> Iterator[cst.ExceptHandler]:
@@ -212,7 +242,8 @@ def may_raise(node: cst.CSTNode, queue: str = "") -> bool:
     """Whether evaluating this node alone may raise because of what it works on: a call that does work."""
     match node:
         case cst.Call(func=cst.Attribute(value=receiver, attr=cst.Name(value=method))):
-            return method not in _CALM_METHODS and not (queue and dotted(receiver) == queue)
+            place = dotted(receiver) or ""
+            return method not in _CALM_METHODS and not (queue and place == queue) and not _LOGS.search(place)
         case cst.Call(func=cst.Name(value=name)):
             return name not in _CALM_NAMES
         case cst.Await(expression=cst.Name() | cst.Attribute()):
@@ -222,9 +253,12 @@ def may_raise(node: cst.CSTNode, queue: str = "") -> bool:
     return isinstance(node, cst.Call)
 
 
-def _is_queue(objects: Objects, receiver: cst.BaseExpression, place: str) -> bool:
+def _is_queue(objects: Objects, receiver: cst.BaseExpression, place: str, gets: bool) -> bool:
+    """Whether this is a queue, by its type, or by its name: `gets` says that it has a `get`, as few have."""
     kind = objects.type(receiver)
-    return kind in library.QUEUES if kind is not None else _QUEUE.search(place) is not None
+    if kind is not None:
+        return kind in library.QUEUES
+    return _QUEUE.search(place) is not None or (gets and _ITEMS.search(place) is not None)
 
 
 def _iterated(objects: Objects, loop: cst.For, known: str | None) -> str | None:
@@ -234,7 +268,7 @@ def _iterated(objects: Objects, loop: cst.For, known: str | None) -> str | None:
             args=[cst.Arg(value=cst.Attribute(value=queue, attr=cst.Name(value="get"))), cst.Arg()],
         ):
             place = dotted(queue)
-            return place if place and (place == known or _is_queue(objects, queue, place)) else None
+            return place if place and (place == known or _is_queue(objects, queue, place, True)) else None
         case cst.Name() | cst.Attribute() if loop.asynchronous is not None:
             place = dotted(loop.iter)
             return place if place and _STREAM.search(place) else None
@@ -252,7 +286,20 @@ def _harmless(context: Context, node: cst.CSTNode) -> bool:
     same = context.facts.outline.functions.get(name, ()) if isinstance(node.func, cst.Attribute) else ()
     if function is None and len(same) == 1:
         function = same[0]
-    return function is not None and catches(function)
+    return function is not None and (catches(function) or _is_calm(function))
+
+
+def _is_calm(function: FunctionNode) -> bool:
+    """Whether the function raises nothing, and calls only what does not fail because of one item."""
+    nodes = [node for item in function.body for node in ast.walk(item)]
+    names = (_written(node.func) for node in nodes if isinstance(node, ast.Call))
+    return not any(isinstance(node, (ast.Raise, ast.Assert)) for node in nodes) and all(
+        name in _CALM_METHODS or name in _CALM_NAMES for name in names
+    )
+
+
+def _written(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _uses(node: cst.CSTNode, take: cst.CSTNode) -> bool:
@@ -287,8 +334,11 @@ def _spawns(node: cst.Call) -> bool:
 
 
 def _stops_on_purpose(context: Context, item: Consumer) -> bool:
-    """Whether the loop raises by itself: then its caller is meant to see it."""
-    return any(_raises(context, node, item.loop) for node in walk_scope(item.loop.body))
+    """Whether the loop raises, or catches all and raises again: then its caller is meant to see it."""
+    return any(
+        isinstance(node, cst.ExceptHandler) and is_wide(context.names, node) and always_raises(node)
+        for node in walk_scope(item.loop.body)
+    ) or any(_raises(context, node, item.loop) for node in walk_scope(item.loop.body))
 
 
 def _raises(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:

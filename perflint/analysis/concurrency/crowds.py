@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import libcst as cst
 
 from perflint.analysis.concurrency.fanout import definition
+from perflint.analysis.concurrency.origins import counted
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import dotted, root
 from perflint.analysis.tree import Comprehension, walk
@@ -31,10 +32,13 @@ _MEMBERS = re.compile(
     r"(^|[_-])(workers?|nann(y|ies)|servers?|shards?|replicas?|brokers?|partitions?|channels?|plugins?|handlers?|"
     r"hooks?|callbacks?|listeners?|observers?|providers?|judges?|middlewares?|processors?|methods?|toolsets?|agents|"
     r"services|service_class|entry_?points|specs|templates?|sinks?|extensions?|backends?|adapters?|exporters?|forks?|"
+    r"contexts?|namespaces?|volumes?|engines?|clusters?|versions?|windows?|resource_group(_id)?s?|"
     r"fns?|funcs?|functions|threads|processes|procs)$|(^|_)(listeners|handlers|callbacks|plugins|workers|servers)_",
     re.I,
 )
 _RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|futures?|futs?)$", re.I)
+_NEXT = re.compile(r"(^|\.)(__)?anext(__)?$")  # one step of each stream: all of them must be live
+_CONFIGURED = {"self", "cls", "args", "config", "settings", "options", "opts"}
 _SAME = {"list", "tuple", "set", "sorted", "reversed", "enumerate", "frozenset"}
 _VIEWS = {"values", "items", "keys", "copy"}
 
@@ -48,9 +52,9 @@ def crowd(
     """How many items there are: `for target in iterable: spawn(work)`."""
     called = work.func if isinstance(work, cst.Call) else work
     place = (dotted(called) or "") if called is not None else ""
-    if iterable is not None and _in_a_batch(context, iterable):
+    if iterable is not None and (_in_a_batch(context, iterable) or counted(context, iterable)):
         return "few"
-    if part_of_fixed_size(iterable) or fixed_workers(context, iterable, work):
+    if part_of_fixed_size(iterable) or fixed_workers(context, iterable, work) or _NEXT.search(place):
         return "few"
     items = bound_names(target) if target is not None else set()
     if any(members(name) or _RUNNING.search(name) for name in (*items, *_words(iterable))):
@@ -100,6 +104,11 @@ def collaborators(context: Context, iterable: cst.BaseExpression | None) -> bool
         builtin = context.names.builtin(iterable.func)
         if builtin in _SAME and iterable.args:
             iterable = iterable.args[0].value
+        elif builtin == "zip":  # as many as the shortest
+            return any(collaborators(context, item.value) for item in iterable.args)
+        elif builtin == "range" and iterable.args:  # `range(self.size)`
+            last = iterable.args[-1].value
+            return isinstance(last, cst.Attribute) and root(last) in _CONFIGURED
         elif isinstance(iterable.func, cst.Attribute) and iterable.func.attr.value in _VIEWS:
             if iterable.args:
                 return False

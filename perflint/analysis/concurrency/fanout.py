@@ -12,6 +12,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.admission import LIMITER, admitted, takes_limiter
 from perflint.analysis.concurrency.fates import loads
+from perflint.analysis.concurrency.origins import assigned
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.match import dotted
 from perflint.analysis.outline import FunctionNode, Home
@@ -98,6 +99,8 @@ def gathered(context: Context, comp: cst.CSTNode) -> bool:
 def inner_work(context: Context, node: cst.BaseExpression | None) -> cst.BaseExpression | None:
     """The coroutine call inside `create_task(..)`, `wait_for(..)` and the like; the node itself otherwise."""
     for _ in range(4):
+        if isinstance(node, cst.IfExp):
+            node = node.body
         if not isinstance(node, cst.Call):
             break
         made = spawn(context.objects, node)
@@ -142,12 +145,11 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
             return node
         case cst.Name(value=name):
             owner = context.names.scope(node).owner(name)
-            found = owner.bindings[name] if owner is not None else []
-            if len(found) != 1 or found[0].kind != "assign" or found[0].value is None:
+            value = assigned(context, node)
+            if owner is None or value is node:
                 return None
-            reads = sorted(loads(context.names, node), key=lambda read: context.tree.span(read).start)
+            reads = _reads(context, node, value)
             first = next((read for read in reads if _gathers(context, read)), None)
-            value = found[0].value
             if first is not node or isinstance(value, cst.Name):
                 return None
             empty = isinstance(value, cst.List) and not value.elements
@@ -161,9 +163,19 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
     return None
 
 
+def _reads(context: Context, node: cst.Name, value: cst.BaseExpression) -> list[cst.Name]:
+    """Where the name is read, in source order; if it is bound again, only from this value up to `node`."""
+    start = context.tree.span
+    reads = sorted(loads(context.names, node), key=lambda read: start(read).start)
+    owner = context.names.scope(node).owner(node.value)
+    if owner is not None and len(owner.bindings[node.value]) > 1:
+        return [read for read in reads if start(value).start < start(read).start <= start(node).start]
+    return reads
+
+
 def _filling(context: Context, reads: list[cst.Name]) -> cst.For | None:
-    """The one loop that fills the list by its one `append`; None where anything else is done with it."""
-    loops = [loop for read in reads if (loop := _append_loop(context, read)) is not None]
+    """The one loop that fills the list by `append`; None where anything else is done with it."""
+    loops = list(dict.fromkeys(loop for read in reads if (loop := _append_loop(context, read)) is not None))
     others = [read for read in reads if _append_loop(context, read) is None and not _gathers(context, read)]
     counted = all(_is_counted(context, read) for read in others)
     return loops[0] if len(loops) == 1 and counted else None

@@ -91,9 +91,14 @@ def produces(roles: Roles, end: End) -> bool:
     function = end.home.function
     if not end.method.startswith("put") or function is None or _is_sentinel(end.item):
         return False
-    if roles.handler(function) or pushed(end):
+    if _when_done(roles.outline, function):  # as many as there are tasks
+        return False
+    if roles.handler(function) or pushed(end) or _for_ever(function, end.call):
         return True
-    return any(isinstance(loop, ast.AsyncFor) or _endless(loop) for loop in _loops(function, end.call))
+    return not _loops(function, end.call) and any(
+        home.function is not None and _for_ever(home.function, call)
+        for call, home in _calls(roles.outline, function)
+    )
 
 
 def pushed(end: End) -> bool:
@@ -149,6 +154,32 @@ def _loops(function: FunctionNode, call: ast.Call) -> list[ast.For | ast.AsyncFo
     return found
 
 
+def _for_ever(function: FunctionNode, call: ast.Call) -> bool:
+    """Whether a loop of the function that has no end makes the call."""
+    return any(isinstance(loop, ast.AsyncFor) or _endless(loop) for loop in _loops(function, call))
+
+
+def _when_done(outline: Outline, function: FunctionNode) -> bool:
+    """Whether the function is called when a task ends: `task.add_done_callback(self._ended)`."""
+    return any(
+        getattr(call.func, "attr", "") == "add_done_callback"
+        and any(
+            function.name in (getattr(part, "attr", ""), getattr(part, "id", ""))
+            for item in call.args
+            for part in ast.walk(item)
+        )
+        for call, _ in outline.calls
+    )
+
+
+def _calls(outline: Outline, function: FunctionNode) -> Iterator[tuple[ast.Call, Home]]:
+    """The calls of the file that call the function."""
+    for call, home in outline.calls:
+        named = function.name in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))
+        if named and outline.referred(call.func, home) is function:
+            yield call, home
+
+
 def _endless(loop: ast.AST) -> bool:
     """`while True`, `while not self.closed`, `while line := read()`; a count or a work list has an end."""
     match loop:
@@ -171,13 +202,7 @@ def _works(roles: Roles, function: FunctionNode, depth: int = 2) -> bool:
         return True
     if depth == 0:
         return False
-    outline = roles.outline
-    callers = {
-        home.function
-        for call, home in outline.calls
-        if function.name in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))
-        and outline.referred(call.func, home) is function
-    }
+    callers = {home.function for _, home in _calls(roles.outline, function)}
     return any(
         item is not None and item is not function and _works(roles, item, depth - 1) for item in callers
     )

@@ -49,7 +49,7 @@ def _tries(item: ast.stmt) -> bool:
 
 def may_fail(function: FunctionNode) -> bool:
     """Whether the function does anything that is not sure to succeed: calls, computes, looks up, raises."""
-    for node in ast.walk(function):
+    for node in (part for item in function.body for part in ast.walk(item)):
         match node:
             case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in _SURE:
                 continue

@@ -52,7 +52,7 @@ def _parts(context: Context, item: Consumer) -> _Parts | None:
     if not isinstance(loop.body, cst.IndentedBlock):
         return None
     statements = list(loop.body.body)
-    if isinstance(loop, cst.While):
+    if isinstance(loop, cst.While) and not context.flow.inside(item.take, loop.test):
         at = next(i for i, part in enumerate(statements) if context.flow.inside(item.take, part))
         statements = statements[at + 1 :]
     done = statements.pop() if statements and _is_done_line(statements[-1], item.queue) else None

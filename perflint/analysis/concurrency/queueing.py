@@ -88,6 +88,12 @@ def never_full(context: Context, made: Made | None) -> bool:
     return bool(queues) and all(unbounded(item) for item in queues)
 
 
+def one_slot(made: Made | None) -> bool:
+    """Whether the queue holds one item: a wake-up, or the first answer of several."""
+    sizes = made.argument("maxsize", 0) if made is not None else []
+    return bool(sizes) and all(isinstance(size, ast.Constant) and size.value == 1 for size in sizes)
+
+
 def bounded(made: Made) -> bool:
     """Whether a constructor in sight gives the queue a bound."""
     if made.type.endswith(".SimpleQueue"):

@@ -92,7 +92,7 @@ class Roles:
         """Whether a server calls the function once per request, message or connection."""
         if function is None:
             return False
-        if any(self._routes(item) for item in function.decorator_list) or _DO.match(function.name):
+        if any(self._routes(item, function) for item in function.decorator_list) or _DO.match(function.name):
             return True
         arguments = [*function.args.posonlyargs, *function.args.args]
         names = [item.arg for item in arguments]
@@ -107,7 +107,7 @@ class Roles:
             return True
         return names[-1:] == ["context"] and any(item.endswith("Servicer") for item in bases)
 
-    def _routes(self, decorator: ast.expr) -> bool:
+    def _routes(self, decorator: ast.expr, function: FunctionNode) -> bool:
         """Whether the decorator makes a request handler; the commands of click run once per program."""
         match decorator.func if isinstance(decorator, ast.Call) else decorator:
             case ast.Attribute(value=receiver, attr="command"):
@@ -115,6 +115,8 @@ class Roles:
                 return _CLI.isdisjoint(self.outline.facts.packages) and not written.endswith("cli")
             case ast.Attribute(attr="on_event"):  # startup and shutdown of a server
                 return False
+            case ast.Attribute(attr="event") if not isinstance(decorator, ast.Call):  # `@timeline.event`
+                return isinstance(function, ast.AsyncFunctionDef)
             case ast.Attribute(attr=name):
                 return name in _ROUTES
         return False
@@ -128,7 +130,10 @@ class Roles:
                 yield Start(by, run, ast.Call(ast.Name(owner.name), [], []), self.outline.homes[run])
         for call, home in self.outline.calls:
             for by, expression in self._started(call, home):
-                function = self.outline.referred(expression, home)
+                handed = expression.body if isinstance(expression, ast.Lambda) else expression
+                if isinstance(expression, ast.Lambda) and isinstance(handed, ast.Call):
+                    handed = handed.func
+                function = self.outline.referred(handed, home)
                 if function is not None:
                     yield Start(by, function, call, home)
 
@@ -136,7 +141,7 @@ class Roles:
         """What the call starts: the function, as written there."""
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         qualified = library.canonical(self.outline.qualified(call.func, home.bound) or "")
-        target = argument(call, "target") if name != "Timer" else argument(call, "function", 1)
+        target = argument(call, "target", 1) if name != "Timer" else argument(call, "function", 1)
         if target is not None and (qualified in library.INHERITED or name in ("Thread", "Process", "Timer")):
             yield "process" if name == "Process" else "thread", target
         if name in _SPAWNING:

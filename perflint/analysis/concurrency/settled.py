@@ -36,7 +36,7 @@ def settled(objects: Objects, flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode)
     if _in_own_group(objects, flow, spawn, loop):
         return True
     statement = _small(flow, spawn)
-    if _waits(statement, spawn):
+    if _waits(flow, statement, spawn):
         return True
     carriers = _carriers(flow, spawn, loop, statement)
     body = getattr(loop, "body", loop)
@@ -47,7 +47,7 @@ def settled(objects: Objects, flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode)
 
 def awaited_at_once(flow: Flow, call: cst.CSTNode) -> bool:
     """Whether the call itself is awaited, or its result asked for in the same statement."""
-    return _waits(_small(flow, call), call)
+    return _waits(flow, _small(flow, call), call)
 
 
 def _in_own_group(objects: Objects, flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode) -> bool:
@@ -75,15 +75,13 @@ def _small(flow: Flow, node: cst.CSTNode) -> cst.CSTNode:
     return node
 
 
-def _waits(statement: cst.CSTNode, spawn: cst.CSTNode) -> bool:
+def _waits(flow: Flow, statement: cst.CSTNode, spawn: cst.CSTNode) -> bool:
     """Whether the spawning statement itself waits for the work: `await create_task(c())`, `f().result()`."""
-    parts = [statement] if isinstance(statement, cst.BaseSmallStatement) else []
-    for part in parts:
-        for node in walk(part):
-            if isinstance(node, cst.Await) and any(item is spawn for item in walk(node.expression)):
-                return True
-            if _ends_call(node) and any(item is spawn for item in walk(node)) and node is not spawn:
-                return True
+    for above in flow.tree.ancestors(spawn):
+        if above is statement:
+            break
+        if isinstance(above, cst.Await) or _ends_call(above):
+            return True
     return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from perflint.analysis.concurrency.roles import Start
+from perflint.analysis.concurrency.roles import Start, closes
 from perflint.analysis.facts import Facts
 
 _LOOKS = {"result", "exception", "gather", "wait", "wait_for", "as_completed", "run_until_complete"}
@@ -17,11 +17,15 @@ def observed(facts: Facts, start: Start, joins: bool = False) -> bool:
     """Whether the exception of a started task surfaces: in its group, or where the starter waits for it.
 
     `joins` says that something waits for what the task works off, before it would look at the task.
-    A thread's or process's exception surfaces nowhere, but some look whether their threads are alive.
+    A thread's or process's exception surfaces nowhere, but some look whether their threads are alive, other
+    than to shut down; and some ask whether the last task is done before they start the next.
     """
     if start.by in ("thread", "process", "timer"):
         calls = ((call, home) for call, home in facts.outline.calls if home.owner is start.home.owner)
-        return any(getattr(call.func, "attr", "") == "is_alive" for call, _ in calls)
+        return any(
+            getattr(call.func, "attr", "") == "is_alive" and not closes(getattr(home.function, "name", ""))
+            for call, home in calls
+        )
     if start.by in ("group", "to-thread"):
         return True
     scope = start.home.function or facts.tree
@@ -36,6 +40,8 @@ def _looks(node: ast.AST, call: ast.Call, places: set[str], joins: bool) -> bool
         case ast.Call(func=ast.Attribute(value=receiver, attr="add_done_callback"), args=[callback]):
             forgets = isinstance(callback, ast.Attribute) and callback.attr in _FORGETS
             return not forgets and _holds(receiver, call, places)
+        case ast.Call(func=ast.Attribute(value=receiver, attr="done"), args=[]):
+            return _place(receiver) in places
         case ast.Await(value=value):
             return not joins and _holds(value, call, places)
         case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)) if name in _LOOKS:

@@ -127,11 +127,13 @@ def _harmless(made: Spawn, context: Context) -> bool:
         return work is None
     call = work if isinstance(work, cst.Call) else cst.Call(func=work)
     place = dotted(call.func) or ""
-    if is_cleanup(context.tree, made.call, call) or closes(place.rpartition(".")[2]):
+    if is_cleanup(context.tree, made.call, call):
         return True
     function = referred(context.objects, call.func)
     if function is not None:
         return bool(function.decorator_list) or catches(function) or not may_fail(function)
+    if closes(place.rpartition(".")[2]):
+        return True
     # what another object's coroutine does with its errors is its own matter
     return made.how == "task" and "." in place
 

@@ -45,6 +45,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
+from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.piles import one_at_a_time, starts_up
 from perflint.analysis.concurrency.results import reads_all
 from perflint.analysis.concurrency.roles import is_cleanup
@@ -58,6 +59,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 _TYPES = library.EXECUTORS | library.POOLS
 _PROCESSES = (library.PROCESS_EXECUTOR, library.PROCESS_POOL)  # they cost most to start
+_SIZES = ("max_workers", "processes")
 _CACHES = ("cache", "lru_cache", "cached_property", "cached", "fixture", "singleton")
 
 rule = Rule(
@@ -137,24 +139,18 @@ def _in_loop(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
         one_at_a_time(context, node, loop)
         or is_cleanup(context.tree, node)
         or _conditional(node, loop, context)
+        or crowd(context, *header(loop), None) == "few"
     ):
         return False
     if _single(loop) or not _variables(loop).isdisjoint(names_in(*node.args)):
         return False
-    # one thread each: a pool per shard
-    alone = [item.value for item in node.args if item.keyword is None or item.keyword.value == "max_workers"]
-    one = bool(alone) and isinstance(alone[0], cst.Integer) and alone[0].value == "1"
-    return not (isinstance(loop, Comprehension) and one)
+    # one thread each: a pool per shard, or a helper that can be left behind
+    alone = [item.value for item in node.args if item.keyword is None or item.keyword.value in _SIZES]
+    return not (alone and isinstance(alone[0], cst.Integer) and alone[0].value == "1")
 
 
 def _single(loop: cst.CSTNode) -> bool:
-    iterable = (
-        loop.iter
-        if isinstance(loop, cst.For)
-        else loop.for_in.iter
-        if isinstance(loop, Comprehension)
-        else None
-    )
+    iterable = header(loop)[1]
     return isinstance(iterable, (cst.Tuple, cst.List)) and len(iterable.elements) == 1
 
 
@@ -171,8 +167,10 @@ def _variables(loop: cst.CSTNode) -> set[str]:
 
 
 def _conditional(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
-    """Whether few turns make it: in a branch, or to replace one that failed."""
+    """Whether few turns make it, and keep it: in a branch, or to replace one that failed."""
     below: cst.CSTNode = node
+    if isinstance(context.tree.parent(node), (cst.WithItem, cst.Attribute)):
+        return False  # it lasts for the branch: no later turn can use it
     for above in context.tree.ancestors(node):
         if above is loop:
             return False

@@ -61,9 +61,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.concurrency.consumers import PACKAGES, may_raise
+from perflint.analysis.concurrency.consumers import PACKAGES, consumer, may_raise
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.concurrency.handlers import WIDE, is_silent
+from perflint.analysis.concurrency.handlers import WIDE, is_silent, is_wide
 from perflint.analysis.concurrency.loggers import module_logger
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.facts import Gate
@@ -118,15 +118,13 @@ def check_suppress(node: cst.With, context: Context) -> Iterator[Finding]:
                     continue
                 if not any(context.names.qualified(arg.value) in WIDE for arg in args):
                     continue
-                name = _worker(node, context)
+                name = None if _periodic(node, context) else _worker(node, context)
                 if name is not None and _works(node.body, context) and not _noted(node, context):
                     yield rule.finding(context, item.item, _MESSAGE.format(name=name))
 
 
 def _is_wide(handler: cst.ExceptHandler, context: Context) -> bool:
-    if handler.name is not None:
-        return False
-    return handler.type is None or context.names.qualified(handler.type) in WIDE
+    return is_wide(context.names, handler)
 
 
 def _breaks(handler: cst.ExceptHandler) -> bool:
@@ -145,9 +143,28 @@ def _worker(node: cst.CSTNode, context: Context) -> str | None:
         return None
     submitted = any(start.by in ("executor", "group", "to-thread") for start in starts)
     loop = context.flow.loop(node)
-    block = context.tree.parent(node)
-    whole = block is (loop or function).body and not (loop and context.flow.loop(loop))
+    whole = _block(node, context) is (loop or function).body and not (loop and context.flow.loop(loop))
     return function.name.value if whole and (loop is not None or submitted) else None
+
+
+def _block(node: cst.CSTNode, context: Context) -> cst.CSTNode | None:
+    """The block that the node stands in, or that ends with it: `if item: try: ...`, `with lock: try: ...`."""
+    block = context.tree.parent(node)
+    while isinstance(block, cst.IndentedBlock) and block.body[-1] is node:
+        node = context.tree.parent(block) or block
+        if not (isinstance(node, cst.With) or (isinstance(node, cst.If) and node.orelse is None)):
+            break
+        outer = context.tree.parent(node)
+        if not isinstance(outer, cst.IndentedBlock):
+            break
+        block = outer
+    return block
+
+
+def _periodic(node: cst.CSTNode, context: Context) -> bool:
+    """Whether the next turn of the loop tries the same again, as no item is lost: there `suppress` is meant."""
+    loop = context.flow.loop(node)
+    return isinstance(loop, cst.While) and consumer(context, loop) is None
 
 
 def _works(body: cst.BaseSuite, context: Context) -> bool:

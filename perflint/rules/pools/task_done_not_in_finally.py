@@ -107,7 +107,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     counting = [part for part in same if not _for_sentinel(part, body, queue, context)]
     if not counting or counting[0] is not node or _counted_elsewhere(context, queue, body):
         return
-    seen = joined(context, queue)
+    seen = joined(context, queue) and not _of_another(context, node, queue)
     if not seen and not _handed_in(context, node, queue):
         return
     item = consumer(context, loop, queue) if loop is not None else None
@@ -159,22 +159,54 @@ def _counted_elsewhere(context: Context, queue: str, body: cst.CSTNode) -> bool:
     return any(isinstance(node, cst.Name) and node.value in names for node in walk(body))
 
 
+def _of_another(context: Context, node: cst.CSTNode, queue: str) -> bool:
+    """Whether the queue is made in a function that does not wait for it: other functions use its name, too."""
+    name = queue.partition(".")[0]
+    owner = context.scope(node).owner(name)
+    if owner is None or not isinstance(owner.node, cst.FunctionDef) or name in ("self", "cls"):
+        return False
+    if any(item.kind == "parameter" for item in owner.bindings[name]):
+        return False
+    return not any(_joins(part, queue) for part in walk(owner.node))
+
+
+def _joins(node: cst.CSTNode, queue: str) -> bool:
+    match node:
+        case cst.Attribute(value=receiver, attr=cst.Name(value="join")):
+            return (dotted(receiver) or "").rpartition(".")[2] == queue.rpartition(".")[2]
+    return False
+
+
 def _handed_in(context: Context, node: cst.CSTNode, queue: str) -> bool:
-    """Whether the queue is a parameter: who made it may wait for it."""
+    """Whether the queue is a parameter of a function that other files call: who made it may wait for it."""
     name = (
         root(node.func.value) if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) else None
     )
     owner = context.scope(node).owner(name) if name and name == queue else None
-    return owner is not None and any(item.kind == "parameter" for item in owner.bindings[queue])
+    if owner is None or all(item.kind != "parameter" for item in owner.bindings[queue]):
+        return False
+    function = own_function(context.tree, node)
+    return not isinstance(function, cst.FunctionDef) or not _used_here(context, function)
+
+
+def _used_here(context: Context, function: cst.FunctionDef) -> bool:
+    """Whether this file calls or starts the function: then a `join` would stand here, too."""
+    definition = context.objects.definition(function)
+    if context.roles.starts(definition):
+        return True
+    calls = context.facts.outline.calls
+    return any(context.facts.outline.referred(call.func, home) is definition for call, home in calls)
 
 
 def _harm(
     context: Context, body: cst.For | cst.While | cst.FunctionDef, queue: str, item: Consumer | None
 ) -> str | None:
-    iterated = item is not None and item.queue == queue and isinstance(item.loop, cst.For)
+    taken = item is not None and item.queue == queue and not context.flow.inside(item.take, item.loop.body)
+    done = (part for part in walk_scope(body.body) if is_done(part, queue))
+    protected = all(any(isinstance(up, cst.Finally) for up in context.tree.ancestors(part)) for part in done)
     try:
-        out: Exits = Account(context, queue, item_names(context, body, queue)).block(
-            body.body.body, frozenset({0 if iterated else None})
+        out: Exits = Account(context, queue, item_names(context, body, queue), protected).block(
+            body.body.body, frozenset({0 if taken else None})
         )
     except Unclear:
         return None

@@ -35,6 +35,7 @@ timeout itself, this is info.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from functools import partial
 
@@ -42,6 +43,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers, carries
+from perflint.analysis.concurrency.guarded import referred
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.rule import Context, Rule
@@ -195,9 +197,13 @@ def _ends_the_work(block: cst.With) -> bool:
 
 
 def _takes(start: cst.CSTNode, timeout: str, call: cst.CSTNode, context: Context) -> bool:
-    """Whether the task itself is given the timeout."""
-    return (
-        isinstance(start, cst.Call)
-        and start is not call
-        and any(context.tree.code(item.value) == timeout for item in start.args[1:])
+    """Whether the task itself is given the timeout, or looks at the same name for its own."""
+    if not isinstance(start, cst.Call):
+        return False
+    given = start.args[1:] if start is not call else ()
+    if any(context.tree.code(item.value) == timeout for item in given):
+        return True
+    function = referred(context.objects, start.args[0].value) if start.args else None
+    return function is not None and any(
+        isinstance(node, ast.Name) and node.id == timeout for item in function.body for node in ast.walk(item)
     )

@@ -55,7 +55,7 @@ import libcst as cst
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.handlers import caught, is_silent, smalls
 from perflint.analysis.concurrency.loggers import module_logger
-from perflint.analysis.concurrency.queueing import FULL, never_full
+from perflint.analysis.concurrency.queueing import FULL, never_full, one_slot
 from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
@@ -147,7 +147,7 @@ def _puts(node: cst.Call, context: Context) -> bool:
     match node.func:
         case cst.Attribute(value=queue, attr=cst.Name(value="put_nowait" | "send_nowait" | "put" as method)):
             made = context.objects.of(queue)
-            if never_full(context, made):
+            if never_full(context, made) or one_slot(made):
                 return False
             kind = made.type if made is not None else "queue.Queue"
             return method != "put" or waiting(kind, method, node) in ("never", "deadline", "unknown")

@@ -49,6 +49,7 @@ number, the calls are made one by one as slots get free, and the first failure c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -64,6 +65,7 @@ from perflint.analysis.sizes import Size
 from perflint.fixing.imports import runtime_import
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
+_LIMIT = re.compile(r"(^|_)(num_?workers|max_workers|n_workers|workers|concurrency|parallelism|limit)$")
 _VIEWS = ("values", "items", "keys")
 
 rule = Rule(
@@ -95,6 +97,8 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     work = inner_work(context, found.element)
     if is_cleanup(context.tree, node, work) or limited(context, work) or _failures(found.source, context):
         return
+    if _switched(node, context):
+        return
     mapped = isinstance(found.source, cst.Call)
     kind = crowd(context, *((None, found.iterable) if mapped else header(found.source)), work)
     if kind in ("few", "acting") or members(dotted(found.argument.value) or ""):
@@ -117,6 +121,20 @@ def _failures(source: Source, context: Context) -> bool:
         and not names_in(item.test).isdisjoint({"Exception", "BaseException"})
         for item in tests
     )
+
+
+def _switched(node: cst.Call, context: Context) -> bool:
+    """Whether it is what somebody chose who set no limit: `if workers: run_jobs(..) else: gather(..)`."""
+    below: cst.CSTNode = node
+    for above in context.tree.ancestors(node):
+        if isinstance(above, cst.FunctionDef):
+            return False
+        match above:
+            case cst.If(test=test, orelse=other) if other is below:
+                if any(_LIMIT.search(name) for name in names_in(test)):
+                    return True
+        below = above
+    return False
 
 
 def _fix(found: Fan, context: Context) -> Fix | None:
