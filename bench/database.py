@@ -31,6 +31,7 @@ import psycopg2.extras
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench.page import write  # noqa: E402
 from perflint.runtime import abatch_execute, batch_execute  # noqa: E402
 
 BEGIN, END = (
@@ -209,12 +210,6 @@ def server(folder: Path) -> Iterator[str]:
         running.cleanup()
 
 
-def write(page: Path, figures: str) -> None:
-    text = page.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    page.write_text(f"{head}{BEGIN}\n{figures}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -226,7 +221,7 @@ def main() -> None:
     figures = table(options.rows, options.rounds)
     print(figures)
     if options.write:
-        write(options.write, figures)
+        write(options.write, BEGIN, END, figures)
 
 
 if __name__ == "__main__":

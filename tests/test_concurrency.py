@@ -182,7 +182,8 @@ def test_fates(body: str) -> None:
 
 STARTED = {
     "Thread(target=w).start()": ["thread"],
-    "threading.Thread(None, w)": [],
+    "threading.Thread(None, w)": ["thread"],
+    "Thread(target=lambda: w(1))": ["thread"],
     "Process(target=w)": ["process"],
     "asyncio.create_task(w())": ["task"],
     "tg.create_task(w())": ["group"],

@@ -34,7 +34,11 @@ TAKEN = {
     "work(q.get())": "q",
     "x = d.get('x')": None,
     "x = d.get()": None,
-    "x = self.jobs.get()": None,
+    "x = self.jobs.get()": "self.jobs",
+    "x = self.inbox.get(timeout=1)": "self.inbox",
+    "x = self.status.get()": None,
+    "x = self.jobs.get('x')": None,
+    "x = self.clients.recv()": None,
     "for y in x:\n    q.get()": None,
 }
 

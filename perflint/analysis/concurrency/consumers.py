@@ -111,19 +111,23 @@ def taken_from(objects: Objects, node: cst.CSTNode, known: str | None = None) ->
     return None
 
 
-def endless(context: Context, item: Consumer) -> bool:
+def endless(loop: cst.For | cst.While) -> bool:
     """Whether the loop runs until it is told to stop, and not until the queue is empty."""
-    loop = item.loop
     if isinstance(loop, cst.For):
         return True
-    if context.flow.inside(item.take, loop.test):  # `while (item := q.get()) is not None`
-        return not context.tree.code(item.take).endswith("get_nowait()")
-    if _drains(context, item):
-        return False
     calls = (node for node in walk_scope(loop.test) if isinstance(node, cst.Call))
     names = {item.func.attr.value for item in calls if isinstance(item.func, cst.Attribute)}
     plain = not any(isinstance(node, cst.Comparison) for node in walk_scope(loop.test))
     return plain and names.isdisjoint({"empty", "qsize", "get", "get_nowait", "full"})
+
+
+def _goes_on(context: Context, item: Consumer) -> bool:
+    """Whether the loop is endless by its head, and by what it does where the queue is empty."""
+    if isinstance(item.loop, cst.While) and context.flow.inside(item.take, item.loop.test):
+        return not context.tree.code(item.take).endswith(
+            "get_nowait()"
+        )  # `while (item := q.get()) is not None`
+    return endless(item.loop) and not _drains(context, item)
 
 
 def _drains(context: Context, item: Consumer) -> bool:
@@ -174,7 +178,7 @@ def fatal(context: Context, item: Consumer) -> list[Start]:
     function = next(
         (above for above in context.tree.ancestors(item.loop) if isinstance(above, cst.FunctionDef)), None
     )
-    if function is None or not all(map(_binds, function.decorators)) or not endless(context, item):
+    if function is None or not all(map(_binds, function.decorators)) or not _goes_on(context, item):
         return []
     if context.facts.packages.isdisjoint(PACKAGES) or _stops_on_purpose(context, item):
         return []

@@ -9,27 +9,51 @@ import libcst as cst
 
 from perflint.analysis.match import dotted
 from perflint.analysis.objects import Objects
-from perflint.analysis.outline import FunctionNode
+from perflint.analysis.outline import FunctionNode, Outline
 
 _CATCHES = re.compile(
     r"(log|catch|handle|suppress|swallow|guard|ignore)(s|es)?_?(all_?)?(exceptions?|errors?)", re.I
 )
 _WIDE = {"Exception", "BaseException"}
 _SURE = {"set", "clear", "append", "add", "discard", "sleep", "wait", "cancel", "print", "put_nowait", "len"}
+_STATES = {"monotonic", "time", "perf_counter", "now", "utcnow", "get_running_loop", "random", "frozenset"}
+_TELLS = re.compile(r"(^|_)(print|log|logger|logging)(_|$)", re.I)
+_DEEP = 3  # functions that await functions
 _PLAIN = (ast.Assign, ast.AnnAssign, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 
 
-def guarded(function: FunctionNode) -> bool:
+def guarded(function: FunctionNode, outline: Outline | None = None, depth: int = 0) -> bool:
     """Whether all that the function does stands in a `try` that catches every Exception and raises none.
 
-    What calls nothing may stand beside it: assignments, `return`, a docstring; and calls that log or
-    sleep. A decorator named after what it does, such as `@log_exceptions`, is such a `try`.
+    What calls nothing may stand beside it: assignments, `return`, a docstring; and calls that log, sleep
+    or ask the clock. A decorator named after what it does, such as `@log_exceptions`, is such a `try`.
+    With the outline, awaiting a function of the file that is guarded itself counts as well.
     """
     if any(_catches(item) for item in function.decorator_list):
         return True
-    return any(
-        isinstance(item, (ast.Try, ast.While, ast.For, ast.AsyncFor)) for item in function.body
-    ) and all(_calm(item) for item in function.body)
+    body = [part for item in function.body for part in _within(item)]
+    awaits = [item for item in body if outline is not None and _leads(item, function, outline, depth)]
+    blocks = any(isinstance(item, (ast.Try, ast.While, ast.For, ast.AsyncFor)) for item in body)
+    return (blocks or bool(awaits)) and all(item in awaits or _calm(item) for item in body)
+
+
+def _within(item: ast.stmt) -> list[ast.stmt]:
+    """The statements under `async with self._lock:`, which cannot fail; anything else stays whole."""
+    match item:
+        case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
+            if not any(_calls(part.context_expr) for part in items):
+                return [part for below in body for part in _within(below)]
+    return [item]
+
+
+def _leads(item: ast.stmt, function: FunctionNode, outline: Outline, depth: int) -> bool:
+    """`await self._save()`, where that is guarded."""
+    match item:
+        case ast.Expr(value=ast.Await(value=ast.Call(func=called, args=args, keywords=keywords))):
+            if depth < _DEEP and not any(_calls(part) for part in (*args, *keywords)):
+                found = outline.referred(called, outline.inside(function))
+                return found is not None and found is not function and guarded(found, outline, depth + 1)
+    return False
 
 
 def catches(function: FunctionNode) -> bool:
@@ -68,7 +92,11 @@ def referred(objects: Objects, node: cst.BaseExpression) -> FunctionNode | None:
     name = dotted(node)
     if name is None or name.count(".") > 1 or "[" in name:
         return None
-    return objects.outline.referred(ast.parse(name, mode="eval").body, objects.home(node))
+    home = objects.home(node)
+    first, dot, rest = name.partition(".")
+    if dot and home.owner is not None and first == home.owner.name:
+        name = f"self.{rest}"  # `Loader.fetch(..)` in a method of Loader
+    return objects.outline.referred(ast.parse(name, mode="eval").body, home)
 
 
 def _calm(item: ast.stmt) -> bool:
@@ -85,6 +113,8 @@ def _calm(item: ast.stmt) -> bool:
             return True
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver))):
             return _logs(receiver)
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
+            return _TELLS.search(name) is not None
         case ast.Expr(value=ast.Await(value=ast.Call(func=ast.Attribute(attr="sleep")))):
             return True
         case ast.Return(value=value):
@@ -107,8 +137,17 @@ def _wide(handler: ast.ExceptHandler) -> bool:
 
 def _logs(receiver: ast.expr) -> bool:
     name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
-    return name.lower().strip("_") in ("log", "logger", "logging")
+    return _TELLS.search(name) is not None
 
 
 def _calls(node: ast.AST) -> bool:
-    return any(isinstance(part, (ast.Call, ast.Await, ast.Subscript)) for part in ast.walk(node))
+    """Whether anything in it may fail; asking the clock and making an object of plain values do not."""
+    return any(
+        isinstance(part, (ast.Await, ast.Subscript)) or (isinstance(part, ast.Call) and not _sure(part))
+        for part in ast.walk(node)
+    )
+
+
+def _sure(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name in _STATES or (isinstance(call.func, ast.Name) and name[:1].isupper())

@@ -151,7 +151,19 @@ def _harmless(work: cst.BaseExpression, node: cst.Call, context: Context) -> boo
     if isinstance(name, cst.Name) and (name.value in _WAITS or closes(name.value)):
         return True
     function = called(context.objects, work)
-    return is_cleanup(context.tree, work, work) or (function is not None and guarded(function))
+    if is_cleanup(context.tree, work, work):
+        return True
+    return function is not None and (_keeps(function) or guarded(function, context.objects.outline))
+
+
+def _keeps(function: FunctionNode) -> bool:
+    """Whether it is no coroutine but makes a task and keeps it: the task has an owner."""
+    if isinstance(function, ast.AsyncFunctionDef):
+        return False
+    parts = list(ast.walk(function))
+    made = any(isinstance(part, ast.Attribute) and part.attr in ("create_task", "ensure_future") for part in parts)
+    stores = (part for part in parts if isinstance(part, (ast.Attribute, ast.Subscript)))
+    return made and any(isinstance(part.ctx, ast.Store) for part in stores)
 
 
 def _owned_elsewhere(name: cst.Name, node: cst.Call, context: Context) -> bool:

@@ -90,7 +90,7 @@ _OUTSIDE = handlers.CANCELLED | {
     *("builtins.StopAsyncIteration", "builtins.ImportError"),
 }
 _READS = re.compile(
-    r"_*(a?(get|fetch|read|load|list|find|query|search|select|count|is|has|check|resolve|lookup|describe|head|peek|sleep|wait|join|ping|poll|probe|exists|download|retrieve|collect|compute|calculate|parse|describe|scan|stat))(_|$|(?=[A-Z]))",
+    r"_*((a|async_)?(get|fetch|read|load|list|find|query|search|select|count|is|has|check|resolve|lookup|describe|head|peek|sleep|wait|join|ping|poll|probe|exists|download|retrieve|collect|compute|calculate|parse|describe|scan|stat))(_|$|(?=[A-Z]))",
     re.I,
 )
 
@@ -152,7 +152,8 @@ def _strands(node: cst.Call, context: Context) -> bool:
     if any(_other_owner(item, context) for item in works):
         return False
     functions = [called(context.objects, item) for item in works]
-    if all(function is not None and guarded(function) for function in functions):
+    outline = context.objects.outline
+    if all(function is not None and guarded(function, outline) for function in functions):
         return False
     return not all(_reads(item) for item in works)
 

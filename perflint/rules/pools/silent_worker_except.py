@@ -82,7 +82,7 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b"except Exception:", b"except BaseException:", b"except:", b"suppress("),
+        text=(b"except Exception", b"except BaseException", b"except:", b"except (", b"suppress("),
         imports=tuple(sorted(PACKAGES)),
     ),
     doc=__doc__,

@@ -105,7 +105,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if kept is None or context.objects.home(node).owner is None or observed(context.facts, kept.attribute):
         return
     function = called(context.objects, started.work)
-    if function is not None and guarded(function):
+    if function is not None and guarded(function, context.objects.outline):
         return
     message = (
         f"the task kept in `self.{kept.attribute}` never has its result read: a failure stays silent while "
