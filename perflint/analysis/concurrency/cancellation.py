@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.concurrency.coroutines import suspensions
-from perflint.analysis.match import dotted, names_in
+from perflint.analysis.match import dotted, names_in, sole_small
 from perflint.analysis.tree import walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
 
+_TAKES = {"get", "get_nowait", "pop", "popleft"}
 _DELIVERS = {
     "set_exception",
     "append",
@@ -27,7 +28,12 @@ _DELIVERS = {
 
 
 def reaps(context: Context, node: cst.Try, function: cst.FunctionDef) -> bool:
-    """Whether the `try` waits for what the function itself cancels: its CancelledError is meant."""
+    """Whether the `try` waits for what the function itself cancels: its CancelledError is meant.
+
+    So is that of a task that comes out of a queue or collection, and of which nothing but the end is awaited.
+    """
+    if _takes_out(node, function):
+        return True
     waited = {
         place
         for part in suspensions(node.body)
@@ -42,6 +48,22 @@ def reaps(context: Context, node: cst.Try, function: cst.FunctionDef) -> bool:
                 if context.tree.span(part).start > end or not method.startswith("cancel"):
                     continue
                 if dotted(owner) in waited or context.flow.inside(part, node.body):
+                    return True
+    return False
+
+
+def _takes_out(node: cst.Try, function: cst.FunctionDef) -> bool:
+    """`task = await self._ended.get()`, then `try: await task`."""
+    match sole_small(node.body):
+        case cst.Expr(value=cst.Await(expression=cst.Name(value=name))):
+            pass
+        case _:
+            return False
+    for part in walk_scope(function.body):
+        match part:
+            case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=target))], value=value):
+                taken = value.expression if isinstance(value, cst.Await) else value
+                if target == name and isinstance(taken, cst.Call) and called_name(taken) in _TAKES:
                     return True
     return False
 

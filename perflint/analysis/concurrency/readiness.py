@@ -29,11 +29,24 @@ def known_done(context: Context, waited: cst.BaseExpression, call: cst.Call) -> 
                 context.tree.span(part).start < start
             ):
                 passed = method in _WAITS and any(dotted(item.value) == place for item in args)
-                if passed or (method in _ASKS and dotted(owner) == place):
+                if passed or (method in _ASKS and dotted(owner) == place and not _lives(context, part, call)):
                     return True
             case cst.Comparison(left=left) if dotted(left) == place:
                 return True  # `future in done`
     return False
+
+
+def _lives(context: Context, question: cst.Call, call: cst.Call) -> bool:
+    """Whether `if thread.is_alive():` stands around the call: then there is something to wait for."""
+    if not isinstance(question.func, cst.Attribute) or question.func.attr.value != "is_alive":
+        return False
+    return any(
+        isinstance(above, cst.If)
+        and context.flow.inside(call, above.body)
+        and any(part is question for part in walk_scope(above.test))
+        and not any(isinstance(part, cst.Not) for part in walk_scope(above.test))
+        for above in context.tree.ancestors(call)
+    )
 
 
 def checked(context: Context, queue: cst.BaseExpression, call: cst.Call) -> bool:

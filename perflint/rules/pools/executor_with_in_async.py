@@ -42,7 +42,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.coroutines import coroutine
+from perflint.analysis.concurrency.coroutines import coroutine, entry
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import sole_small
 from perflint.analysis.rewrite import replace
@@ -69,7 +69,8 @@ rule = Rule(
 
 @rule.visits(cst.With)
 def check(node: cst.With, context: Context) -> Iterator[Finding]:
-    if node.asynchronous is not None or coroutine(context.tree, node) is None:
+    function = coroutine(context.tree, node)
+    if node.asynchronous is not None or function is None:
         return
     for item in node.items:
         made = context.objects.of(item.item) if isinstance(item.item, cst.Call) else None
@@ -82,7 +83,10 @@ def check(node: cst.With, context: Context) -> Iterator[Finding]:
             f"`with {name}` in `async def` blocks the event loop in __exit__ until every task has ended, "
             f"on cancellation too; {instead}"
         )
-        yield rule.finding(context, item.item, message, _fix(node, item, context) if threads else None)
+        fix = _fix(node, item, context) if threads else None
+        # what `asyncio.run` runs may have the loop to itself
+        alone = Severity.INFO if entry(context.objects, function) else None
+        yield rule.finding(context, item.item, message, fix, alone)
         return
 
 

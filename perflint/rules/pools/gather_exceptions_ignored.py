@@ -32,6 +32,7 @@ later, or that come from a parameter or an attribute: their owner may look at th
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -42,6 +43,7 @@ from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
+from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.model.diagnostics import Finding, Severity

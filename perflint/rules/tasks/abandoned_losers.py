@@ -82,7 +82,7 @@ def check_wait(node: cst.Call, context: Context) -> Iterator[Finding]:
     if how is None or function is None or not _second_dropped(node, function, context):
         return
     function_around = coroutine(context.tree, node)
-    if not made_here(context, node.args[0].value, node):
+    if _single(node.args[0].value) or not made_here(context, node.args[0].value, node):
         return
     if function_around is not None and entry(context.objects, function_around):
         return
@@ -124,6 +124,14 @@ def _early(node: cst.Call, context: Context) -> str | None:
         if name == "return_when" and written.rpartition(".")[2] in ("FIRST_COMPLETED", "FIRST_EXCEPTION"):
             return f"return_when={written.rpartition('.')[2]}"
     return None
+
+
+def _single(tasks: cst.BaseExpression) -> bool:
+    """Whether it waits for one task: that one may well go on when the time is over."""
+    match tasks:
+        case cst.List(elements=[item]) | cst.Set(elements=[item]) | cst.Tuple(elements=[item]):
+            return isinstance(item, cst.Element) and not isinstance(item.value, cst.Call)
+    return False
 
 
 def _second_dropped(node: cst.Call, function: str, context: Context) -> bool:

@@ -56,7 +56,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, names_in
 from perflint.analysis.rewrite import indentation
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.tree import walk, walk_scope
+from perflint.analysis.tree import Loop, walk, walk_scope
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -74,7 +74,6 @@ rule = Rule(
     gate=Gate(
         text=(b"except:", b"except :", b"except  :", b"except\t:", b"except\\", b"BaseException"),
         names=("builtins.BaseException", *sorted(_NAMED)),
-        imports=("asyncio", "anyio", "trio"),
         inner=True,
     ),
     doc=__doc__,
@@ -130,6 +129,8 @@ def _last(node: cst.Try, function: cst.FunctionDef, context: Context) -> bool:
             return False
         if above is function:
             return True
+        if isinstance(above, Loop):
+            return False  # the next turn comes after it
         below = above
     return False
 
