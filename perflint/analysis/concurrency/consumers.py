@@ -290,16 +290,15 @@ def _harmless(context: Context, node: cst.CSTNode) -> bool:
     same = context.facts.outline.functions.get(name, ()) if isinstance(node.func, cst.Attribute) else ()
     if function is None and len(same) == 1:
         function = same[0]
-    return function is not None and (catches(function) or _is_calm(function))
+    return function is not None and (catches(function) or _hands_on(function))
 
 
-def _is_calm(function: FunctionNode) -> bool:
-    """Whether the function raises nothing, and calls only what does not fail because of one item."""
+def _hands_on(function: FunctionNode) -> bool:
+    """Whether the function puts items into another queue, and calls nothing that fails because of one."""
     nodes = [node for item in function.body for node in ast.walk(item)]
-    names = (_written(node.func) for node in nodes if isinstance(node, ast.Call))
-    return not any(isinstance(node, (ast.Raise, ast.Assert)) for node in nodes) and all(
-        name in _CALM_METHODS or name in _CALM_NAMES for name in names
-    )
+    names = {_written(node.func) for node in nodes if isinstance(node, ast.Call)}
+    raises = any(isinstance(node, (ast.Raise, ast.Assert)) for node in nodes)
+    return not raises and not names.isdisjoint({"put", "put_nowait"}) and names <= _CALM_METHODS | _CALM_NAMES
 
 
 def _written(function: ast.expr) -> str:

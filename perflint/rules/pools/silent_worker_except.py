@@ -143,7 +143,8 @@ def _worker(node: cst.CSTNode, context: Context) -> str | None:
         return None
     submitted = any(start.by in ("executor", "group", "to-thread") for start in starts)
     loop = context.flow.loop(node)
-    whole = _block(node, context) is (loop or function).body and not (loop and context.flow.loop(loop))
+    block = _block(node, context) if loop is not None else context.tree.parent(node)
+    whole = block is (loop or function).body and not (loop and context.flow.loop(loop))
     return function.name.value if whole and (loop is not None or submitted) else None
 
 

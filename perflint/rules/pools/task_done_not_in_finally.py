@@ -178,7 +178,7 @@ def _joins(node: cst.CSTNode, queue: str) -> bool:
 
 
 def _handed_in(context: Context, node: cst.CSTNode, queue: str) -> bool:
-    """Whether the queue is a parameter of a function that other files call: who made it may wait for it."""
+    """Whether the queue is a parameter, and nobody here starts the function: who does may wait for it."""
     name = (
         root(node.func.value) if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) else None
     )
@@ -186,16 +186,10 @@ def _handed_in(context: Context, node: cst.CSTNode, queue: str) -> bool:
     if owner is None or all(item.kind != "parameter" for item in owner.bindings[queue]):
         return False
     function = own_function(context.tree, node)
-    return not isinstance(function, cst.FunctionDef) or not _used_here(context, function)
-
-
-def _used_here(context: Context, function: cst.FunctionDef) -> bool:
-    """Whether this file calls or starts the function: then a `join` would stand here, too."""
-    definition = context.objects.definition(function)
-    if context.roles.starts(definition):
-        return True
-    calls = context.facts.outline.calls
-    return any(context.facts.outline.referred(call.func, home) is definition for call, home in calls)
+    started = isinstance(function, cst.FunctionDef) and context.roles.starts(
+        context.objects.definition(function)
+    )
+    return not started
 
 
 def _harm(
