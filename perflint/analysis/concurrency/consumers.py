@@ -12,7 +12,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers, carries
-from perflint.analysis.concurrency.guarded import called, catches
+from perflint.analysis.concurrency.guarded import BINDING, called, catches
 from perflint.analysis.concurrency.handlers import (
     CANCELLED,
     always_raises,
@@ -73,7 +73,17 @@ _CALM_NAMES = frozenset(
 
 _LOGS = re.compile(r"(^|[._])log(ger|ging)?$", re.I)
 _CANCELS = CANCELLED | {"builtins.KeyboardInterrupt", "builtins.SystemExit", "builtins.GeneratorExit"}
-_HANDS_ON = {"put", "put_nowait", "append", "add", "set_exception", "send", "set"}
+_HANDS_ON = {
+    "put",
+    "put_nowait",
+    "append",
+    "add",
+    "set_exception",
+    "set_result",
+    "send",
+    "set",
+    "call_soon_threadsafe",
+}
 
 
 class Consumer(NamedTuple):
@@ -143,11 +153,11 @@ def _outer(context: Context, loop: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def exposed(context: Context, item: Consumer) -> list[cst.CSTNode]:
-    """The calls on an item whose exception ends the loop; none where any of its calls is isolated."""
+    """The calls whose exception ends the loop; none where any call on the item is isolated."""
     start = context.tree.span(item.take).start if isinstance(item.loop, cst.While) else -1
     found = []
     for node in walk_scope(item.loop.body):
-        if not may_raise(node, item.queue) or node is item.take or _harmless(context, node):
+        if not may_raise(node, item.queue) or node is item.take:
             continue
         around = any(part is item.take for part in walk_scope(node))
         if around and not _uses(node, item.take):
@@ -155,8 +165,10 @@ def exposed(context: Context, item: Consumer) -> list[cst.CSTNode]:
         if (context.tree.span(node).end < start and not around) or _handling(context, node, item.loop):
             continue
         if isolated(context.names, node, item.loop):
-            return []
-        found.append(node)
+            if _on_item(context, item, node):
+                return []
+        elif not _harmless(context, node):
+            found.append(node)
     return found if any(_on_item(context, item, node) for node in found) else []
 
 
@@ -196,7 +208,7 @@ def fatal(context: Context, item: Consumer) -> list[Start]:
 
 def _binds(decorator: cst.Decorator) -> bool:
     """Whether the decorator only says how a method is bound."""
-    return dotted(decorator.decorator) in ("staticmethod", "classmethod")
+    return (dotted(decorator.decorator) or "").rpartition(".")[2] in BINDING
 
 
 def outer_handlers(context: Context, loop: cst.CSTNode) -> Iterator[cst.ExceptHandler]:
@@ -213,8 +225,21 @@ def _told(context: Context, loop: cst.CSTNode) -> bool:
     found = list(outer_handlers(context, loop))
     wide = [item for item in found if is_wide(context.names, item)]
     return bool(wide) and (
-        len(wide) < len(found) or any(_keeps(item) or always_raises(item) for item in wide)
+        len(wide) < len(found)
+        or any(_keeps(item) or always_raises(item) for item in wide)
+        or any(_ends_waiting(item) for item in covering(context.tree, loop, context.tree.root))
     )
+
+
+def _ends_waiting(item: cst.Try) -> bool:
+    """Whether the `finally` tells somebody that the worker has ended: it sets a result or an event, puts a mark."""
+    calls = (
+        (node.func for node in walk_scope(item.finalbody) if isinstance(node, cst.Call))
+        if item.finalbody
+        else ()
+    )
+    names = (function.attr.value for function in calls if isinstance(function, cst.Attribute))
+    return any(name in _HANDS_ON for name in names)
 
 
 def _keeps(handler: cst.ExceptHandler) -> bool:

@@ -12,6 +12,15 @@ from perflint.analysis.objects import Objects
 from perflint.analysis.tree import Function, Tree, walk_scope
 
 _RUNS = re.compile(r"(^|_)run(_until_complete)?$")
+_STARTS = {
+    "create_task",
+    "ensure_future",
+    "gather",
+    "TaskGroup",
+    "start_soon",
+    "start_server",
+    "as_completed",
+}
 _BINDS_TIGHTER = (cst.Attribute, cst.Subscript, cst.Call, cst.Await)
 
 
@@ -44,6 +53,13 @@ def entry(objects: Objects, function: cst.FunctionDef) -> bool:
                 if _RUNS.search(name) and objects.outline.referred(called, home) is node:
                     return True
     return False
+
+
+def alone(objects: Objects) -> bool:
+    """Whether the file runs its own loop and starts nothing in it: no other task is there to be held up."""
+    called = {objects.outline.qualified(call.func) for call, _ in objects.outline.calls}
+    last = {getattr(call.func, "attr", getattr(call.func, "id", "")) for call, _ in objects.outline.calls}
+    return "asyncio.run" in called and last.isdisjoint(_STARTS)
 
 
 def suspensions(body: cst.CSTNode, *, yields: bool = False) -> Iterator[cst.CSTNode]:

@@ -32,7 +32,7 @@ _MEMBERS = re.compile(
     r"(^|[_-])(workers?|nann(y|ies)|servers?|shards?|replicas?|brokers?|partitions?|channels?|plugins?|handlers?|"
     r"hooks?|callbacks?|listeners?|observers?|providers?|judges?|middlewares?|processors?|methods?|toolsets?|agents|"
     r"services|service_class|entry_?points|specs|templates?|sinks?|extensions?|backends?|adapters?|exporters?|forks?|"
-    r"contexts?|namespaces?|volumes?|engines?|clusters?|versions?|windows?|resource_group(_id)?s?|"
+    r"contexts?|namespaces?|volumes?|engines?|clusters?|versions?|windows?|resource_group(_id)?s?|(tool|function)_calls?|"
     r"fns?|funcs?|functions|threads|processes|procs)$|(^|_)(listeners|handlers|callbacks|plugins|workers|servers)_",
     re.I,
 )
@@ -128,12 +128,29 @@ def header(loop: cst.CSTNode) -> tuple[cst.CSTNode | None, cst.BaseExpression | 
 
 def _words(iterable: cst.BaseExpression | None) -> set[str]:
     """The names that say what the items are: `plugins` of `self.plugins.values()` and `reply["plugins"]`."""
-    found: set[str] = set()
-    for part in walk(iterable) if iterable is not None else ():
-        match part:
-            case cst.Name(value=name):
-                found.add(name)
-            case cst.SimpleString():
-                text = part.evaluated_value
-                found.update([text] if isinstance(text, str) else [])
-    return found
+    match iterable:
+        case cst.Name(value=name):
+            return {name}
+        case cst.Subscript(value=value):
+            return _keys(iterable) or _words(value)
+        case cst.Call(func=cst.Attribute(value=value, attr=cst.Name(value=method))) if method in _VIEWS:
+            return _words(value)
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value=method))):
+            return {method, *_keys(iterable)}
+        case cst.Call(func=cst.Name(value=name), args=args):
+            return {name}.union(*(_words(item.value) for item in args))
+        case cst.Attribute(attr=cst.Name(value=name)):
+            return {name}
+        case cst.Await(expression=inner):
+            return _words(inner)
+        case cst.BooleanOperation(left=left, right=right) | cst.BinaryOperation(left=left, right=right):
+            return _words(left) | _words(right)
+        case cst.BaseComp(for_in=cst.CompFor(iter=inner)):
+            return _words(inner)
+    return set()
+
+
+def _keys(node: cst.CSTNode) -> set[str]:
+    """The words in quotes."""
+    texts = (part.evaluated_value for part in walk(node) if isinstance(part, cst.SimpleString))
+    return {text for text in texts if isinstance(text, str)}

@@ -146,7 +146,7 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
         case cst.Name(value=name):
             owner = context.names.scope(node).owner(name)
             value = assigned(context, node)
-            if owner is None or value is node:
+            if owner is None or value is node or _bound_in_turn(context, node):
                 return None
             reads = _reads(context, node, value)
             first = next((read for read in reads if _gathers(context, read)), None)
@@ -161,6 +161,14 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
             if builtin == "map" and len(args) == 2 and not any(item.star for item in args):
                 return node if not isinstance(args[0].value, cst.Lambda) else None
     return None
+
+
+def _bound_in_turn(context: Context, node: cst.Name) -> bool:
+    """Whether the loop around binds the name anew, too: `while tasks: done, tasks = await wait(tasks)`."""
+    owner, loop = context.names.scope(node).owner(node.value), context.flow.loop(node)
+    found = owner.bindings[node.value] if owner is not None and loop is not None else []
+    inside = [item for item in found if loop is not None and context.flow.inside(item.node, loop)]
+    return 0 < len(inside) < len(found)
 
 
 def _reads(context: Context, node: cst.Name, value: cst.BaseExpression) -> list[cst.Name]:

@@ -75,6 +75,17 @@ def escapes(outline: Outline, place: Place) -> bool:
     return seen != used
 
 
+def measured(outline: Outline, place: Place) -> bool:
+    """Whether the file compares how much the queue holds: `if q.qsize() >= HIGH_WATER`."""
+    root: ast.AST = place.owner or place.function or outline.facts.tree
+    return any(
+        isinstance(part, ast.Attribute) and part.attr == "qsize" and _names(part.value, place)
+        for node in ast.walk(root)
+        if isinstance(node, ast.Compare)
+        for part in ast.walk(node)
+    )
+
+
 def consumes(roles: Roles, end: End) -> bool:
     """Whether it takes items for as long as there are any, in a worker or on behalf of an iterator."""
     function = end.home.function

@@ -19,6 +19,7 @@ _SURE = {"set", "clear", "append", "add", "discard", "sleep", "wait", "cancel", 
 _STATES = {"monotonic", "time", "perf_counter", "now", "utcnow", "get_running_loop", "random", "frozenset"}
 _TELLS = re.compile(r"(^|_)(print|log|logger|logging)(_|$)", re.I)
 _DEEP = 3  # functions that await functions
+BINDING = {"staticmethod", "classmethod", "override"}
 _PLAIN = (ast.Assign, ast.AnnAssign, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 
 
@@ -69,6 +70,11 @@ def _tries(item: ast.stmt) -> bool:
         case ast.With(body=body) | ast.AsyncWith(body=body) | ast.While(body=body) | ast.For(body=body):
             return any(_tries(part) for part in body)
     return False
+
+
+def decorated(function: FunctionNode) -> bool:
+    """Whether a decorator may change what the function does with its errors, and not only how it is bound."""
+    return any(ast.unparse(item).rpartition(".")[2] not in BINDING for item in function.decorator_list)
 
 
 def may_fail(function: FunctionNode) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from perflint.analysis.concurrency.admission import LIMITER
+from perflint.analysis.match import names_in
 from perflint.analysis.tree import walk
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -17,6 +19,8 @@ _LIMITS = re.compile(
     r"(n|num|n_?of)_(batches|chunks|parts|splits|shards))$"
 )
 
+_SWITCH = re.compile(r"(^|_)(workers|concurrency|parallelism)$")
+
 
 def counted(context: Context, iterable: cst.BaseExpression) -> bool:
     """Whether the text says how many there are: `rows = query(limit=n)`, `done` of `asyncio.wait(..)`."""
@@ -26,6 +30,20 @@ def counted(context: Context, iterable: cst.BaseExpression) -> bool:
     return isinstance(made, cst.Call) and (
         context.objects.function(made.func) == "asyncio.wait" or _limited(made)
     )
+
+
+def switched(context: Context, node: cst.CSTNode) -> bool:
+    """Whether it is for those who set no limit: `if workers: run_jobs(..) else: gather(..)`."""
+    below = node
+    for above in context.tree.ancestors(node):
+        match above:
+            case cst.FunctionDef():
+                return False
+            case cst.If(test=test, orelse=other) if other is below:
+                if any(LIMITER.search(name) or _SWITCH.search(name) for name in names_in(test)):
+                    return True
+        below = above
+    return False
 
 
 def assigned(context: Context, node: cst.BaseExpression) -> cst.BaseExpression:

@@ -81,16 +81,22 @@ def never_full(context: Context, made: Made | None) -> bool:
     """Whether the object is a queue without a bound; where it is unknown, whether the file makes only such queues."""
     if made is not None:
         return made.type in library.QUEUES and unbounded(made)
-    outline = context.facts.outline
-    named = ((call, outline.qualified(call.func, home.bound)) for call, home in outline.calls)
-    kinds = ((call, library.made_by(name)) for call, name in named if name)
-    queues = [Made(kind, (call,)) for call, kind in kinds if kind in library.QUEUES]
+    queues = _of_this_file(context)
     return bool(queues) and all(unbounded(item) for item in queues)
 
 
-def one_slot(made: Made | None) -> bool:
-    """Whether the queue holds one item: a wake-up, or the first answer of several."""
-    sizes = made.argument("maxsize", 0) if made is not None else []
+def _of_this_file(context: Context) -> list[Made]:
+    """The queues that the file makes, one by one."""
+    outline = context.facts.outline
+    named = ((call, outline.qualified(call.func, home.bound)) for call, home in outline.calls)
+    kinds = ((call, library.made_by(name)) for call, name in named if name)
+    return [Made(kind, (call,)) for call, kind in kinds if kind in library.QUEUES]
+
+
+def one_slot(context: Context, made: Made | None) -> bool:
+    """Whether the queue holds one item: a wake-up, or the first answer of several. Unknown: as `never_full`."""
+    queues = [made] if made is not None and made.calls else _of_this_file(context)
+    sizes = [size for item in queues for size in item.argument("maxsize", 0)]
     return bool(sizes) and all(isinstance(size, ast.Constant) and size.value == 1 for size in sizes)
 
 

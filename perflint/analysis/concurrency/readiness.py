@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from perflint.analysis.concurrency.cancellation import called_name
 from perflint.analysis.concurrency.coroutines import coroutine
+from perflint.analysis.concurrency.elements import iterated
 from perflint.analysis.match import dotted
-from perflint.analysis.tree import walk_scope
+from perflint.analysis.tree import walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -23,15 +25,22 @@ def known_done(context: Context, waited: cst.BaseExpression, call: cst.Call) -> 
     if place is None or function is None:
         return False
     start = context.tree.span(call).start
+    many = iterated(context.objects, waited) if isinstance(waited, cst.Name) else []
+    places = {place, *(dotted(part) for over in many for part in walk(over))} - {None}
     for part in walk_scope(function.body):
         match part:
-            case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=method)), args=args) if (
-                context.tree.span(part).start < start
-            ):
-                passed = method in _WAITS and any(dotted(item.value) == place for item in args)
-                if passed or (method in _ASKS and dotted(owner) == place and not _lives(context, part, call)):
+            case cst.Call(args=args) if many or context.tree.span(part).start < start:
+                method = called_name(part)
+                owner = part.func.value if isinstance(part.func, cst.Attribute) else part.func
+                if method in _WAITS and any(
+                    dotted(each) in places for item in args for each in walk(item.value)
+                ):
                     return True
-            case cst.Comparison(left=left) if dotted(left) == place:
+                if method in _ASKS and dotted(owner) == place and not _lives(context, part, call):
+                    return True
+            case cst.Comparison(
+                left=left, comparisons=[cst.ComparisonTarget(operator=cst.In() | cst.NotIn())]
+            ) if dotted(left) == place:
                 return True  # `future in done`
     return False
 
@@ -44,7 +53,7 @@ def _lives(context: Context, question: cst.Call, call: cst.Call) -> bool:
         isinstance(above, cst.If)
         and context.flow.inside(call, above.body)
         and any(part is question for part in walk_scope(above.test))
-        and not any(isinstance(part, cst.Not) for part in walk_scope(above.test))
+        and not any(isinstance(part, cst.UnaryOperation) for part in walk_scope(above.test))
         for above in context.tree.ancestors(call)
     )
 
@@ -61,4 +70,19 @@ def checked(context: Context, queue: cst.BaseExpression, call: cst.Call) -> bool
                             return True
         if isinstance(above, cst.FunctionDef):
             return False
+    return False
+
+
+def brief(context: Context, lock: cst.BaseExpression, call: cst.Call) -> bool:
+    """Whether the coroutine made the lock itself, or lets it go again: then it waits for a short section at most."""
+    place, function = dotted(lock), coroutine(context.tree, call)
+    if place is None or function is None:
+        return True
+    for part in walk_scope(function.body):
+        match part:
+            case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value="release"))):
+                if dotted(owner) == place:
+                    return True
+            case cst.AssignTarget(target=target) if dotted(target) == place:
+                return True
     return False

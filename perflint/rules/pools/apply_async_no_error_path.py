@@ -52,7 +52,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.fates import called_back, fate, forsaken, loads
-from perflint.analysis.concurrency.guarded import catches, referred
+from perflint.analysis.concurrency.guarded import catches, decorated, referred
 from perflint.analysis.concurrency.loggers import logging_expression
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
@@ -94,7 +94,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     ):
         return
     function = referred(context.objects, node.args[0].value) if node.args else None
-    if function is not None and (function.decorator_list or catches(function)):
+    if function is not None and (decorated(function) or catches(function)):
         return
     message = f"{method} without get() or error_callback loses the exception; pass `error_callback=`"
     yield rule.finding(context, node, message, _fix(node, context))

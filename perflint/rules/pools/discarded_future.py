@@ -46,7 +46,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.fates import forsaken, loads
-from perflint.analysis.concurrency.guarded import catches, may_fail, referred
+from perflint.analysis.concurrency.guarded import catches, decorated, may_fail, referred
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
@@ -127,12 +127,13 @@ def _harmless(made: Spawn, context: Context) -> bool:
         return work is None
     call = work if isinstance(work, cst.Call) else cst.Call(func=work)
     place = dotted(call.func) or ""
-    if is_cleanup(context.tree, made.call, call):
+    closing = closes(place.rpartition(".")[2])
+    if is_cleanup(context.tree, made.call, call) or (closing and made.how == "task"):
         return True
     function = referred(context.objects, call.func)
     if function is not None:
-        return bool(function.decorator_list) or catches(function) or not may_fail(function)
-    if closes(place.rpartition(".")[2]):
+        return decorated(function) or catches(function) or not may_fail(function)
+    if closing:
         return True
     # what another object's coroutine does with its errors is its own matter
     return made.how == "task" and "." in place

@@ -25,7 +25,8 @@ Good:
         loop = asyncio.get_running_loop()
         return await asyncio.to_thread(count, path)
 
-Found for executors of `concurrent.futures` whose block awaits or returns.
+Found for executors of `concurrent.futures` whose block awaits or returns. It is only noted in what the
+file hands to `asyncio.run`: that may have the loop to itself.
 
 Not flagged: an executor that is made once and only used here, sync functions (nested ones, too), a
 block without `await` and `return`: nothing is awaited there that could be cancelled.

@@ -163,7 +163,9 @@ def _keeps(function: FunctionNode) -> bool:
     if isinstance(function, ast.AsyncFunctionDef):
         return False
     parts = list(ast.walk(function))
-    made = any(isinstance(part, ast.Attribute) and part.attr in ("create_task", "ensure_future") for part in parts)
+    made = any(
+        isinstance(part, ast.Attribute) and part.attr in ("create_task", "ensure_future") for part in parts
+    )
     stores = (part for part in parts if isinstance(part, (ast.Attribute, ast.Subscript)))
     return made and any(isinstance(part.ctx, ast.Store) for part in stores)
 

@@ -54,7 +54,7 @@ from perflint.analysis.flow import bound_names
 from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.tree import Comprehension, walk
+from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _TYPES = library.EXECUTORS | library.POOLS

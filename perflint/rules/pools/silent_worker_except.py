@@ -50,7 +50,7 @@ A worker is a function that this file hands to a thread, process, task or execut
 loop of a worker or around the work of a submitted function.
 
 Not flagged: narrow types, handlers that do anything (log, count, put, call), a comment in the
-handler that tells why, imports, clean-up (`close()`, `cancel()`), code outside of workers.
+handler that tells why, `suppress` where the next turn tries the same again, imports, clean-up (`close()`, `cancel()`), code outside of workers.
 
 The fix logs the exception where the module has a logger. It is unsafe because it adds output.
 """

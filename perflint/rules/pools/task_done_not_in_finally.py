@@ -55,7 +55,8 @@ Found on every path from the `get()` to the end of the turn: an exception, `cont
 Two calls for one item are found as well: the second raises ValueError.
 
 Not flagged: `task_done()` right after `get()`, sentinels (`if item is None`), queues that no code
-of the file joins; where the queue is a parameter, somebody else may join it: that is info.
+of the file joins; where the queue is a parameter of a function that other files
+start, somebody else may join it: that is info.
 
 The fix is unsafe: it wraps the work in `try`/`finally`, and where a failing item would end the
 worker, it logs the exception and goes on.

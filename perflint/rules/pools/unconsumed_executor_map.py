@@ -40,7 +40,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine
 from perflint.analysis.concurrency.fates import fate
-from perflint.analysis.concurrency.guarded import catches, referred
+from perflint.analysis.concurrency.guarded import catches, decorated, referred
 from perflint.analysis.facts import Gate
 from perflint.analysis.rewrite import indent_unit, insert_after
 from perflint.analysis.rule import Context, Rule
@@ -78,7 +78,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if kind is None or method not in _LAZY.get(kind, ()):
         return
     function = referred(context.objects, node.args[0].value) if node.args else None
-    if function is not None and (function.decorator_list or catches(function)):
+    if function is not None and (decorated(function) or catches(function)):
         return
     name = "Executor" if kind in library.EXECUTORS else "Pool"
     message = f"`{name}.{method}()` result never iterated: every exception is discarded; iterate over it"

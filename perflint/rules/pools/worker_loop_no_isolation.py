@@ -51,14 +51,15 @@ Good:
         jobs.join()
 
 A worker is a function that this file hands to a thread, process, task or executor. Its loop is
-endless and takes from a queue (by type, or by a name such as `jobs_queue`).
+endless and takes from a queue (by type, or by a name such as `jobs_queue`, `inbox` or `jobs`).
 
-Not flagged: functions that nobody here starts, decorated ones, handlers of requests and
+Not flagged: functions that nobody here starts, decorated ones, loops that only empty a queue, handlers of requests and
 generators (the error must reach their caller), loops in which some call on the item is caught, or
 which an outer loop restarts, loops that raise by themselves, bodies that only hand the item on
 (`put`, `append`, `create_task`) or call functions of the file that catch every Exception. Nor
 where the failure is loud: tasks of a group, tasks that their starter waits for, threads that it
-asks `is_alive()`, a handler around the loop that keeps the exception or logs and raises it again.
+asks `is_alive()`, tasks that it starts again when they are `done()`, a handler around the loop that
+keeps the exception or logs and raises it again.
 
 The fix is unsafe: an error no longer ends the worker. It is not offered where the loop's names
 are read after it, or where a handler around the loop is meant to see the error. Under

@@ -31,7 +31,7 @@ Found where the tasks are made in the same function and nothing else is done wit
 Not flagged: the pending ones are cancelled, awaited, kept or passed on, be it by their own names;
 tasks that come from a parameter or an attribute (their owner is elsewhere) or belong to a TaskGroup;
 `wait_for`, which cancels what it waits for; a coroutine that the file hands to `asyncio.run`, which
-cancels what is left. For `concurrent.futures.wait` it is only noted, and not
+cancels what is left; waiting for one task, which may go on when the time is over. For `concurrent.futures.wait` it is only noted, and not
 inside `with` of the executor, which waits for all.
 
 The fix cancels what is pending. It is unsafe: the tasks no longer run to their end.

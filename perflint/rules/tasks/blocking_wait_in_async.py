@@ -22,12 +22,14 @@ Good:
     async def next_order(orders: queue.Queue):
         return await asyncio.to_thread(orders.get)
 
-Found for queues, threads, processes, futures, events, conditions, barriers, semaphores and pools of the
-standard library whose type is certain, in the coroutine's own code.
+Found for queues, threads, processes, futures, events, conditions, barriers, locks and pools of the
+standard library whose type is certain, also as items of a list, in the coroutine's own code. It is only
+noted in a file that runs its own loop and starts no task in it.
 
 Not flagged: `get_nowait()`, `block=False`, `timeout=0`, `put()` on a queue without a bound, a future that
-is known to be done, a thread joined in `finally`, tasks and queues of asyncio, functions handed to a thread. Sleeping, reading
-files and HTTP calls are left to the ASYNC rules of ruff.
+is known to be done, a thread joined in `finally`, a lock that the coroutine made or releases itself, tasks
+and queues of asyncio, functions handed to a thread. Sleeping, reading files and HTTP calls are left to the
+ASYNC rules of ruff.
 
 The fix waits in a thread, or wraps the future. It is unsafe: other tasks run meanwhile, and cancelling
 the coroutine does not free the thread that waits.
@@ -40,9 +42,10 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.coroutines import awaiting, coroutine
+from perflint.analysis.concurrency.coroutines import alone, awaiting, coroutine
+from perflint.analysis.concurrency.elements import receiver as object_of
 from perflint.analysis.concurrency.queueing import bounded
-from perflint.analysis.concurrency.readiness import checked, known_done
+from perflint.analysis.concurrency.readiness import brief, checked, known_done
 from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
@@ -89,6 +92,7 @@ _SEMAPHORES = {
     for module in ("threading", "multiprocessing")
     for name in ("Semaphore", "BoundedSemaphore")
 }
+_LOCKS = library.THREAD_LOCKS - _SEMAPHORES - _CONDITIONS
 _JOINED = library.THREADS | {library.PROCESS} | _QUEUES - {"queue.SimpleQueue"}
 _ENDING = library.THREADS | {library.PROCESS, library.FUTURE, library.RESULT}
 # method -> the types on which it blocks
@@ -99,7 +103,7 @@ _BLOCKS: dict[str, frozenset[str] | set[str]] = {
     "result": {library.FUTURE},
     "exception": {library.FUTURE},
     "wait": _CONDITIONS | _EVENTS | {library.RESULT},
-    "acquire": _SEMAPHORES,
+    "acquire": _SEMAPHORES | _LOCKS,
     **dict.fromkeys(("map", "starmap", "apply"), library.POOLS),
 }
 _CONSUMERS = {f"builtins.{name}" for name in ("list", "tuple", "set", "dict", "sum", "sorted")}
@@ -137,7 +141,8 @@ def _finding(node: cst.Call, context: Context, wrapped: str | None) -> Finding:
     else:
         instead = f"await {_to_thread(context)}({'..' if name != written else name})"
     message = f"`{name}()` blocks the event loop; use `{instead}`"
-    return rule.finding(context, node, message, _fix(node, wrapped, context))
+    level = Severity.INFO if alone(context.objects) else None
+    return rule.finding(context, node, message, _fix(node, wrapped, context), level)
 
 
 def _method(node: cst.Call) -> str:
@@ -154,13 +159,15 @@ def _to_thread(context: Context) -> str:
 
 
 def _blocks(node: cst.Call, receiver: cst.BaseExpression, method: str, context: Context) -> bool:
-    made = context.objects.of(receiver)
+    made = object_of(context.objects, receiver)
     if made is None or made.type not in _BLOCKS[method] or _at_once(node, method):
         return False
     if waiting(made.type, method, node) in ("never", "unknown") or any(item.star for item in node.args):
         return False
     if method == "put":
         return bounded(made)
+    if made.type in _LOCKS:
+        return not brief(context, receiver, node)
     if made.type in _ENDING:
         return not known_done(context, receiver, node) and not _finally(node, method, context)
     return method != "get" or not checked(context, receiver, node)
@@ -195,9 +202,8 @@ def _consumed_map(node: cst.Call, context: Context) -> bool:
 
 def _wraps(receiver: cst.BaseExpression, method: str, node: cst.Call, context: Context) -> str | None:
     """The text of a future that can be awaited."""
-    if method == "result" and context.objects.type(receiver) == library.FUTURE and not node.args:
-        return context.tree.code(receiver)
-    return None
+    made = object_of(context.objects, receiver) if method == "result" and not node.args else None
+    return context.tree.code(receiver) if made is not None and made.type == library.FUTURE else None
 
 
 def _fix(node: cst.Call, wrapped: str | None, context: Context) -> Fix | None:

@@ -23,8 +23,8 @@ Good:
         return orders.get()
 
 Found where sleeping for less than five seconds is all that a `while` does, and its test asks a queue, task,
-future, thread, process, event or lock of the standard library, or an attribute that another method of
-the class sets.
+future, thread, process, event or lock of the standard library (or all of a list), or an attribute or
+global that another function sets.
 
 Not flagged: a test of anything else (files, processes, remote jobs: nothing wakes the waiter),
 `while self._running: sleep(1)` and other loops that end with their own stop switch, loops with
@@ -41,10 +41,12 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine
+from perflint.analysis.concurrency.elements import receiver as object_of
+from perflint.analysis.concurrency.flags import set_elsewhere
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import sole_small
-from perflint.analysis.outline import Store
+from perflint.analysis.match import dotted, sole_small
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
 
 rule = Rule(
@@ -98,10 +100,9 @@ def check(node: cst.While, context: Context) -> Iterator[Finding]:
     call = small.value.expression if isinstance(small.value, cst.Await) else small.value
     if not isinstance(call, cst.Call) or context.names.qualified(call.func) not in _SLEEPS:
         return
-    if len(call.args) != 1 or not _short(call.args[0].value):
+    if len(call.args) != 1 or not _short(call.args[0].value, context):
         return
-    test, negated = _asked(node.test)
-    answer = _object(test, negated, waiting, context) or _flag(test, negated, node, context)
+    answer = _answer(node.test, node, waiting, context)
     if answer is not None:
         message = (
             f"polling `{context.tree.code(node.test)}` with sleep adds latency and CPU; {answer} instead"
@@ -109,9 +110,25 @@ def check(node: cst.While, context: Context) -> Iterator[Finding]:
         yield rule.finding(context, node.test, message)
 
 
-def _short(node: cst.BaseExpression) -> bool:
+def _answer(test: cst.BaseExpression, loop: cst.While, waiting: bool, context: Context) -> str | None:
+    """What to do instead of the polling; None where any part of the test asks something else."""
+    asked, negated = _asked(test)
+    match asked:
+        case cst.BooleanOperation(left=left, right=right):
+            if dotted(_asked(left)[0]) in {dotted(part) for part in walk(right)} - {None}:
+                return _answer(right, loop, waiting, context)  # `self._thread and self._thread.is_alive()`
+            first = _answer(left, loop, waiting, context)
+            return first if _answer(right, loop, waiting, context) is not None else None
+    return _object(asked, negated, waiting, context) or _flag(asked, negated, loop, context)
+
+
+def _short(node: cst.BaseExpression, context: Context) -> bool:
+    text = getattr(node, "value", "")
+    if isinstance(node, cst.Name) and context.scope(node).owner(text) in (None, context.names.top):
+        value = getattr(context.facts.constant(text), "value", None)
+        return isinstance(value, (int, float)) and value < _LONG
     try:
-        return isinstance(node, (cst.Integer, cst.Float)) and float(node.value.replace("_", "")) < _LONG
+        return isinstance(node, (cst.Integer, cst.Float)) and float(text.replace("_", "")) < _LONG
     except ValueError:  # a hexadecimal number
         return False
 
@@ -126,21 +143,27 @@ def _asked(test: cst.BaseExpression) -> tuple[cst.BaseExpression, bool]:
             left=left, comparisons=[cst.ComparisonTarget(operator=cst.Is() | cst.Equal(), comparator=right)]
         ) if isinstance(right, cst.Name) and right.value in ("True", "False"):
             return left, right.value == "False"
+        case cst.Comparison(
+            left=left,
+            comparisons=[cst.ComparisonTarget(operator=operator, comparator=cst.Name(value="None"))],
+        ) if isinstance(operator, (cst.Is, cst.IsNot)):
+            return left, isinstance(operator, cst.Is)
     return test, False
 
 
 def _object(test: cst.BaseExpression, negated: bool, waiting: bool, context: Context) -> str | None:
     """What to wait on instead of asking an object of the standard library again and again."""
+    test = _each(test)
     method, negated = _method(test, negated)
     known = _ASKED.get((method, negated))
     call = test if isinstance(test, cst.Call) else getattr(test, "left", None)
     if known is None or not isinstance(call, cst.Call) or not isinstance(call.func, cst.Attribute):
         return None
-    kind = context.objects.type(call.func.value)
+    made = object_of(context.objects, call.func.value)
     kinds, instead = known
-    if kind not in kinds:
+    if made is None or made.type not in kinds:
         return None
-    receiver = context.tree.code(call.func.value)
+    kind, receiver = made.type, context.tree.code(call.func.value)
     if len(receiver) > 60:
         return None
     if not waiting:
@@ -166,8 +189,21 @@ def _object(test: cst.BaseExpression, negated: bool, waiting: bool, context: Con
     return None  # a thread that waits for an event of `threading` cannot be cancelled: polling has its point
 
 
+def _each(test: cst.BaseExpression) -> cst.BaseExpression:
+    """`t.is_alive()` of `any(t.is_alive() for t in threads)`."""
+    match test:
+        case cst.Call(
+            func=cst.Name(value="any" | "all"),
+            args=[cst.Arg(value=cst.GeneratorExp(elt=item) | cst.ListComp(elt=item))],
+        ):
+            return item
+    return test
+
+
 def _method(test: cst.BaseExpression, negated: bool) -> tuple[str, bool]:
     match test:
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value="qsize")), args=[]):
+            return "empty", not negated
         case cst.Call(func=cst.Attribute(attr=cst.Name(value=method)), args=[]):
             return method, negated
         case cst.Comparison(
@@ -182,31 +218,11 @@ def _method(test: cst.BaseExpression, negated: bool) -> tuple[str, bool]:
 
 
 def _flag(test: cst.BaseExpression, negated: bool, loop: cst.While, context: Context) -> str | None:
-    """`while not self._ready`, which another method of the class sets to True."""
-    match test:
-        case cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name)):
-            pass
-        case _:
-            return None
-    if (_STOPS if negated else _GOES_ON).search(name):
+    """`while not self._ready` or `while self._socket is None`, which another function sets."""
+    name = (dotted(test) or "").rpartition(".")[2]
+    if (_STOPS if negated else _GOES_ON).search(name) or not set_elsewhere(context, test, negated, loop):
         return None  # a keep-alive: the flag is the loop's own stop switch
-    home = context.objects.home(loop)
-    stores = context.facts.outline.attribute(home.owner, name)
-    elsewhere = [item for item in stores if item.home.function is not home.function]
-    if not stores or any(_constant(item) is None for item in stores):
-        return None
-    if not any(_constant(item) is negated and _later(item) for item in elsewhere):
-        return None
     module = "asyncio" if coroutine(context.tree, loop) is not None else "threading"
     if module == "asyncio" and "asyncio" not in context.facts.packages:
         module = "anyio" if "anyio" in context.facts.packages else "trio"
     return f"wait on {'an' if module[0] == 'a' else 'a'} {module}.Event"
-
-
-def _constant(store: Store) -> bool | None:
-    value = getattr(store.value, "value", None)
-    return value if isinstance(value, bool) else None
-
-
-def _later(store: Store) -> bool:
-    return store.home.function is not None and store.home.function.name not in ("__init__", "__new__")

@@ -34,7 +34,7 @@ It is an error in a loop that the clause does not leave, otherwise a warning.
 
 Not flagged: `except Exception` (cancellation passes it by), a clause that raises on every path or
 follows one that does, a `try` without `await`, waiting for a task that the function has just
-cancelled, closing functions, `except CancelledError` that ends the loop or stands in none, an
+cancelled or that comes out of a queue, closing functions, `except CancelledError` that ends the loop or stands in none, an
 exception that is kept to be raised or delivered later, a `main` that ends.
 
 The fix lets CancelledError through before a bare or BaseException clause. It is unsafe: the task ends

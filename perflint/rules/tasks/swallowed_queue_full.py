@@ -38,7 +38,7 @@ Good:
 A comment that says the drop is meant ("lossy", "best effort", "drop") makes it info.
 
 Not flagged: handlers that do anything, a wake-up token or sentinel (`put_nowait(None)`: one in the queue is as
-good as two), drop-oldest (`get_nowait` on the same queue), loops that try the same item again, code that tells
+good as two), drop-oldest (`get_nowait` on the same queue), a queue of one slot, loops that try the same item again, code that tells
 its caller whether the item went in. A blocking `put` with such a handler is PRF322's.
 
 The fix writes a warning to the module's logger, where it has one. It is unsafe: under load it logs once per
@@ -147,7 +147,7 @@ def _puts(node: cst.Call, context: Context) -> bool:
     match node.func:
         case cst.Attribute(value=queue, attr=cst.Name(value="put_nowait" | "send_nowait" | "put" as method)):
             made = context.objects.of(queue)
-            if never_full(context, made) or one_slot(made):
+            if never_full(context, made) or one_slot(context, made):
                 return False
             kind = made.type if made is not None else "queue.Queue"
             return method != "put" or waiting(kind, method, node) in ("never", "deadline", "unknown")

@@ -36,7 +36,8 @@ Good:
 `asyncio.wait` and `asyncio.as_completed` are seen too, and a list of coroutines or tasks that gets
 a name, or is filled by a loop, before it is gathered. Over what an object holds (`self.rows`) it is an info.
 
-Not flagged: a few known items, slices of fixed length and batches, tasks that exist already,
+Not flagged: a few known items, slices of fixed length, batches, answers to a query with a `limit`, the
+`else` of `if num_workers`, tasks that exist already,
 clean-up (`s.aclose() for s in streams`), a fixed crew of workers, the parts of a program or cluster
 (`judge(x) for judge in self.judges`, handlers, servers), objects that do the work themselves
 (`page.load() for page in pages`), calls that take a limiter (see
@@ -49,13 +50,13 @@ number, the calls are made one by one as slots get free, and the first failure c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.concurrency.crowds import crowd, header, members
 from perflint.analysis.concurrency.fanout import GATHERING, Fan, Source, fan, inner_work, limited
+from perflint.analysis.concurrency.origins import switched
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import spellings
@@ -65,7 +66,6 @@ from perflint.analysis.sizes import Size
 from perflint.fixing.imports import runtime_import
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
-_LIMIT = re.compile(r"(^|_)(num_?workers|max_workers|n_workers|workers|concurrency|parallelism|limit)$")
 _VIEWS = ("values", "items", "keys")
 
 rule = Rule(
@@ -97,7 +97,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     work = inner_work(context, found.element)
     if is_cleanup(context.tree, node, work) or limited(context, work) or _failures(found.source, context):
         return
-    if _switched(node, context):
+    if switched(context, node):
         return
     mapped = isinstance(found.source, cst.Call)
     kind = crowd(context, *((None, found.iterable) if mapped else header(found.source)), work)
@@ -121,20 +121,6 @@ def _failures(source: Source, context: Context) -> bool:
         and not names_in(item.test).isdisjoint({"Exception", "BaseException"})
         for item in tests
     )
-
-
-def _switched(node: cst.Call, context: Context) -> bool:
-    """Whether it is what somebody chose who set no limit: `if workers: run_jobs(..) else: gather(..)`."""
-    below: cst.CSTNode = node
-    for above in context.tree.ancestors(node):
-        if isinstance(above, cst.FunctionDef):
-            return False
-        match above:
-            case cst.If(test=test, orelse=other) if other is below:
-                if any(_LIMIT.search(name) for name in names_in(test)):
-                    return True
-        below = above
-    return False
 
 
 def _fix(found: Fan, context: Context) -> Fix | None:

@@ -60,7 +60,7 @@ The same class or module must hold both ends: a `get` in a loop of a worker (or 
 a `put` in a loop that has no end, a request handler or a callback.
 
 Not flagged: a queue that is filled from a collection, reply queues, pools whose objects are put
-back, queues that carry only a stop signal, a size that is configured.
+back, queues that carry only a stop signal, a size that is configured or compared (`q.qsize() >= n`).
 
 The fix is unsafe: `put` may now wait. None is offered where a `put_nowait` has no handler for a full
 queue, where a callback fills the queue (a bound would lose items: decide whether to drop or to
@@ -82,6 +82,7 @@ from perflint.analysis.concurrency.feeds import (
     ends,
     escapes,
     handles_full,
+    measured,
     produces,
     pushed,
 )
@@ -129,7 +130,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     takers = [item for item in found if consumes(context.roles, item)]
     takes = {item.home.function for item in found if item.method.startswith("get")}
     feeders = [item for item in found if item.home.function not in takes and produces(context.roles, item)]
-    if not takers or not feeders:
+    if not takers or not feeders or measured(context.facts.outline, place):
         return
     yield rule.finding(
         context, node, _message(node, feeders, context), _fix(node, made.type, place, found, context)

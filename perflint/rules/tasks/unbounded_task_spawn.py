@@ -58,7 +58,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.concurrency.fanout import gathered, inner_work
-from perflint.analysis.concurrency.origins import assigned
+from perflint.analysis.concurrency.origins import switched
 from perflint.analysis.concurrency.piles import few, piles
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
@@ -107,23 +107,17 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     found = spawn(context.objects, node) if context.flow.repeated(node) is not None else None
     if found is None or found.how not in ("task", "group") or found.name.endswith("run_coroutine_threadsafe"):
         return
-    if found.name.endswith("create_task") and isinstance(found.work, cst.Name):
-        found = found._replace(work=_made_in_the_turn(found.work, context))
     if not found.name.endswith("start_soon") and not isinstance(found.work, cst.Call):
         return  # a coroutine or future that is there already
     pile = next(piles(context, found), None)
     if pile is None or few(context, found, pile) or gathered(context, pile.loop):
         return
+    if switched(context, node):
+        return
     if pile.size is Size.UNKNOWN and _in_a_thread(found, context):
         return
     level = Severity.INFO if pile.crowd(context, found) != "many" else None
     yield rule.finding(context, node, _message(found), _fix(found, pile.loop, context), level)
-
-
-def _made_in_the_turn(work: cst.Name, context: Context) -> cst.BaseExpression:
-    """The call that makes the coroutine: `coro = handle(x)`, in the loop that spawns it."""
-    made = assigned(context, work)
-    return work if context.flow.repeated(made) is None else made
 
 
 def _in_a_thread(found: Spawn, context: Context) -> bool:
