@@ -114,6 +114,7 @@ SETTLED = {
     "gathered": "await asyncio.gather(spawn(x), other(x))",
     "in a list": "ts = [spawn(x), other(x)]\nawait asyncio.wait(ts)",
     "appended and gathered": "ts = []\nts.append(spawn(x))\nawait asyncio.gather(*ts)",
+    "added to a list": "ts = []\nts += [spawn(x), spawn(y)]\nawait asyncio.gather(*ts)",
     "cancelled": "t = spawn(x)\nt.cancel()",
     "cancelled in finally": "t = spawn(x)\ntry:\n    work()\nfinally:\n    t.cancel()",
     "joined": "t = spawn(x)\nt.start()\nt.join()",

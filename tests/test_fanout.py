@@ -4,11 +4,12 @@ import textwrap
 
 import libcst as cst
 import pytest
-from regions import call, context
+from regions import call, context, loop
 
 from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.fanout import fan, gathered, inner_work, limited, limits_itself
 from perflint.analysis.concurrency.feeds import Place, consumes, ends, escapes, handles_full, produces, pushed
+from perflint.analysis.concurrency.nouns import are_data
 from perflint.analysis.concurrency.piles import few, piles
 from perflint.analysis.concurrency.results import reads_all
 from perflint.analysis.concurrency.spawns import spawn
@@ -187,6 +188,36 @@ CROWDS = {
     "async for x in self.xs: c(x)": "many",
     "while True: c(1)": "many",
 }
+
+
+DATA = {
+    "for url in granting": True,
+    "for x in urls_to_fetch": True,
+    "for x in self._userIds": True,
+    "for x in sorted(paths)": True,
+    "for x in await db.fetch_all()": True,
+    "for x in body['messages']": True,
+    "for k, v in images.items()": True,
+    "for x in media.get('image', ())": True,
+    "for x in (u for u in urls)": True,
+    "for x in range(n)": True,
+    "for item in items": True,
+    "for x in open(p)": True,
+    "for x in pages or []": True,
+    "for x in resource_group_ids": False,
+    "for group in xs": False,
+    "for key in shards": False,
+    "for name, fn in hooks.items()": False,
+    "for x in load_plugins()": False,
+    "for x in reply['worker-plugins']": False,
+    "for x in agents_with_url": False,
+}
+
+
+@pytest.mark.parametrize("code", DATA)
+def test_words_for_data(code: str) -> None:
+    found = context(f"async def f(self):\n    {code}: pass\n", "f")
+    assert are_data(*header(loop(found))) is DATA[code]
 
 
 @pytest.mark.parametrize("body", CROWDS)

@@ -199,7 +199,7 @@ def item_names(context: Context, body: cst.CSTNode, queue: str) -> set[str]:
         match node:
             case cst.Assign(targets=targets, value=value):
                 if any(taken_from(context.objects, part, queue) == queue for part in walk_scope(value)):
-                    found = found.union(*(bound_names(target.target) for target in targets))
+                    found.update(*(bound_names(target.target) for target in targets))
             case cst.For(target=target) if node is body:
                 found |= bound_names(target)
             case cst.NamedExpr(target=target, value=value):

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import libcst as cst
 
 from perflint.analysis.concurrency.fanout import definition
+from perflint.analysis.concurrency.nouns import are_data
 from perflint.analysis.concurrency.origins import counted
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import dotted, root
+from perflint.analysis.sizes import Size
 from perflint.analysis.tree import Comprehension, walk
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -27,15 +29,6 @@ Crowd = Literal[
 # An item of these is a part of fixed size.
 _PART = re.compile(r"(^|_)(batch|chunk|page|slice|window|shard|bucket)$", re.I)
 _WORKER = re.compile(r"(worker|consumer|producer|listener|_loop|run_?forever|watcher|poller)", re.I)
-# What a program or a cluster is made of: as many as somebody wrote down or set up.
-_MEMBERS = re.compile(
-    r"(^|[_-])(workers?|nann(y|ies)|servers?|shards?|replicas?|brokers?|partitions?|channels?|plugins?|handlers?|"
-    r"hooks?|callbacks?|listeners?|observers?|providers?|judges?|middlewares?|processors?|methods?|toolsets?|agents|"
-    r"services|service_class|entry_?points|specs|templates?|sinks?|extensions?|backends?|adapters?|exporters?|forks?|"
-    r"contexts?|namespaces?|volumes?|engines?|clusters?|versions?|windows?|resource_group(_id)?s?|(tool|function)_calls?|"
-    r"fns?|funcs?|functions|threads|processes|procs)$|(^|_)(listeners|handlers|callbacks|plugins|workers|servers)_",
-    re.I,
-)
 _RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|futures?|futs?)$", re.I)
 _NEXT = re.compile(r"(^|\.)(__)?anext(__)?$")  # one step of each stream: all of them must be live
 _CONFIGURED = {"self", "cls", "args", "config", "settings", "options", "opts"}
@@ -57,7 +50,9 @@ def crowd(
     if part_of_fixed_size(iterable) or fixed_workers(context, iterable, work) or _NEXT.search(place):
         return "few"
     items = bound_names(target) if target is not None else set()
-    if any(members(name) or _RUNNING.search(name) for name in (*items, *_words(iterable))):
+    if any(_RUNNING.search(name) for name in (*items, *_words(iterable))):
+        return "few"
+    if not (are_data(target, iterable) or _made_on_the_way(context, iterable)):
         return "few"
     if re.search(r"\w_workers?(_|$)", place):
         return "few"
@@ -68,16 +63,16 @@ def crowd(
     return "acting" if acts else "own" if owned else "many"
 
 
+def _made_on_the_way(context: Context, iterable: cst.BaseExpression | None) -> bool:
+    """Whether a generator or file gives the items: nobody knows how many."""
+    return context.sizes.lazy(iterable) or context.sizes.of(iterable) is Size.INFINITE
+
+
 def _in_a_batch(context: Context, iterable: cst.BaseExpression) -> bool:
     """Whether the function around takes one batch, `batch_get(ids)`: its caller says how large that is."""
     functions = (above for above in context.tree.ancestors(iterable) if isinstance(above, cst.FunctionDef))
     function = next(functions, None)
     return function is not None and re.search(r"(^|_)(batch|chunk)(_|$)", function.name.value) is not None
-
-
-def members(name: str) -> bool:
-    """Whether a name says that these are the parts of a program or cluster: `nannies`, `self.plugins`."""
-    return _MEMBERS.search(name) is not None
 
 
 def fixed_workers(

@@ -91,7 +91,7 @@ def _carriers(flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode, statement: cst.
     match statement:
         case cst.Assign(targets=targets):
             found = set().union(*(bound_names(item.target) for item in targets))
-        case cst.AnnAssign(target=target):
+        case cst.AnnAssign(target=target) | cst.AugAssign(target=target):
             found = bound_names(target)
         case cst.Expr(value=cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=method)))):
             if method in _KEEPS and (place := dotted(owner)):

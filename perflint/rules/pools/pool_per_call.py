@@ -162,7 +162,7 @@ def _variables(loop: cst.CSTNode) -> set[str]:
             case cst.For(target=target) | cst.CompFor(target=target) | cst.AugAssign(target=target):
                 found |= bound_names(target)
             case cst.Assign(targets=targets):
-                found = found.union(*(bound_names(item.target) for item in targets))
+                found.update(*(bound_names(item.target) for item in targets))
     return found
 
 

@@ -207,7 +207,7 @@ def _tried_again(put: cst.Call, around: cst.CSTNode, context: Context) -> bool:
     for node in walk_scope(loop):
         match node:
             case cst.Assign(targets=targets):
-                bound = bound.union(*(bound_names(item.target) for item in targets))
+                bound.update(*(bound_names(item.target) for item in targets))
             case cst.AnnAssign(target=target) | cst.NamedExpr(target=target) | cst.For(target=target):
                 bound |= bound_names(target)
             case cst.WithItem(asname=cst.AsName(name=name)):

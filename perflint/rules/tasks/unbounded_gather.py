@@ -54,13 +54,13 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.concurrency.crowds import crowd, header, members
+from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.fanout import GATHERING, Fan, Source, fan, inner_work, limited
 from perflint.analysis.concurrency.origins import switched
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import spellings
-from perflint.analysis.match import contains, dotted, names_in
+from perflint.analysis.match import contains, names_in
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
 from perflint.fixing.imports import runtime_import
@@ -101,7 +101,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
         return
     mapped = isinstance(found.source, cst.Call)
     kind = crowd(context, *((None, found.iterable) if mapped else header(found.source)), work)
-    if kind in ("few", "acting") or members(dotted(found.argument.value) or ""):
+    if kind in ("few", "acting"):
         return
     name = found.function.rpartition(".")[2]
     message = (
