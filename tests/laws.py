@@ -10,6 +10,7 @@ and a second run changes nothing. Prints one line per broken law and the number 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,9 @@ def main() -> int:
     parser.add_argument("--python", nargs="*", default=[sys.executable])
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    for python in options.python:
+        if shutil.which(python) is None:
+            parser.error(f"--python: no interpreter is called {python}")
     paths, pairs, count = python_files(options.paths), [], 0
     with ProcessPoolExecutor(options.jobs) as pool:
         for path, (broken, text) in zip(paths, pool.map(broken_laws, paths, chunksize=8), strict=True):

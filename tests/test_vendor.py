@@ -377,6 +377,7 @@ class TestInUse:
         ran = alone(CONTRACT, tmp_path)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "guarded ValueError\nexit drains\n", "")
 
+    @pytest.mark.slow
     def test_the_tests_of_the_runtime_pass(self, tmp_path: Path) -> None:
         (tmp_path / "perf.py").write_text(TEXT, encoding="utf-8")
         (tmp_path / "stand_in.py").write_text(STAND_IN, encoding="utf-8")

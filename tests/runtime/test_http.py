@@ -89,15 +89,13 @@ def test_one_connection_for_many_requests(server: Server) -> None:
 
 def test_a_burst_is_kept(server: Server) -> None:
     workers = 8
-    barrier = threading.Barrier(workers)
+    server.answer.clear()
     with http_session(pool=workers) as session, ThreadPoolExecutor(workers) as executor:
-
-        def burst(_: int) -> None:
-            for _ in range(5):
-                barrier.wait(LONG)
-                session.get(server.url)
-
-        list(executor.map(burst, range(workers)))
+        first = [executor.submit(session.get, server.url) for _ in range(workers)]
+        assert until(lambda: server.connections == workers)  # all at once
+        server.answer.set()
+        assert all(future.result(LONG).ok for future in first)
+        assert all(answer.ok for answer in executor.map(session.get, [server.url] * 5 * workers))
     assert server.connections == workers
 
 
