@@ -3,6 +3,8 @@
 import pytest
 from regions import call, context
 
+from perflint.analysis.objects import Objects
+
 HEAD = "import asyncio, queue, threading, multiprocessing as mp\nfrom concurrent.futures import ThreadPoolExecutor as TPE, Executor\nimport concurrent.futures\n"
 
 
@@ -110,3 +112,27 @@ def test_a_parameter_is_no_function_of_the_file() -> None:
         found.facts.outline.referred(found.objects.of(call(found, "Thread")).calls[0].keywords[0].value, home)
         is None
     )
+
+
+def test_names_that_rest_on_one_another_are_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    bound = Objects._bound
+    monkeypatch.setattr(Objects, "_bound", lambda *args: looked.append(args) or bound(*args))
+    again = "".join(f"    node = node.step{number}()\n" for number in range(40))
+    assert type_of(f"def g(node):\n{again}    node.submit(f)\n", "submit") is None
+    assert len(looked) <= 4 * 41
+
+
+def test_names_in_circles_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    bound = Objects._bound
+    monkeypatch.setattr(Objects, "_bound", lambda *args: looked.append(args) or bound(*args))
+    names = "abcdefgh"
+    circle = "".join(f"    {one} = {other}.step()\n" for one in names for other in names)
+    assert type_of(f"def g():\n{circle}    a.submit(f)\n", "submit") is None
+    assert len(looked) < 10_000
+
+
+def test_an_annotation_settles_a_circle() -> None:
+    code = "def g(ex: Executor):\n    ex: Executor = ex.other()\n    ex.submit(f)\n"
+    assert type_of(code, "submit") == "concurrent.futures.Executor"

@@ -19,6 +19,7 @@ from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, S
 from perflint.analysis.tree import Function, walk
 
 _DEPTH = 12  # names that lead to names; deeper chains are unknown
+_STEPS = 500  # names looked at for one answer: names may rest on one another in circles
 _OPTIONAL = {"typing.Optional", "Optional"}
 _TRANSPARENT = {"typing.Annotated", "typing.Final", "typing.ClassVar", "Final", "ClassVar", "Annotated"}
 
@@ -59,6 +60,9 @@ class Objects:
         self.tree = names.tree
         self._known: dict[cst.CSTNode, Made | None] = {}
         self._depth = 0
+        self._asking: set[tuple[Scope, str]] = set()  # names whose answer is being looked for
+        self._steps = 0
+        self._unsettled = 0  # answers given before all that they rest on was known
 
     @property
     def outline(self) -> Outline:
@@ -66,16 +70,20 @@ class Objects:
 
     def of(self, node: cst.CSTNode | None) -> Made | None:
         """What the expression's value is, or None where that is not certain."""
-        if node is None or self._depth > _DEPTH:
+        if node is None:
             return None
-        if node not in self._known:
-            self._depth += 1
-            answer = self._of(node)
-            self._depth -= 1
-            if self._depth:
-                return answer  # the chain may have been cut short
+        if node in self._known:
+            return self._known[node]
+        if self._depth > _DEPTH:
+            self._unsettled += 1
+            return None
+        before = self._unsettled
+        self._depth += 1
+        answer = self._of(node)
+        self._depth -= 1
+        if self._depth == 0 or self._unsettled == before:
             self._known[node] = answer
-        return self._known[node]
+        return answer
 
     def type(self, node: cst.CSTNode | None) -> str | None:
         """The type's canonical name alone."""
@@ -180,7 +188,13 @@ class Objects:
         if owner is None or (owner is self.names.top and self._in_function(node)):
             hidden = name in self.names.facts.imports
             return None if hidden else self._stored(self.outline.variable(name))
+        self._steps = self._steps + 1 if self._asking else 0
+        if (owner, name) in self._asking or self._steps > _STEPS:  # `node = node.next()` tells nothing new
+            self._unsettled += 1
+            return None
+        self._asking.add((owner, name))
         found = [self._bound(name, binding) for binding in owner.bindings[name] if not _nothing(binding)]
+        self._asking.remove((owner, name))
         return _agreed(found)
 
     def _in_function(self, node: cst.CSTNode) -> bool:
