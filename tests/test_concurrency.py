@@ -1,5 +1,6 @@
 """The shared analyses of the task and pool rules: what spawns, what admits, what is settled, who is who."""
 
+import ast
 import textwrap
 
 import libcst as cst
@@ -13,11 +14,13 @@ from perflint.analysis.concurrency.endless import endless
 from perflint.analysis.concurrency.fates import fate
 from perflint.analysis.concurrency.loggers import module_logger
 from perflint.analysis.concurrency.queueing import bounded, never_full, unbounded
-from perflint.analysis.concurrency.roles import closes, is_cleanup
+from perflint.analysis.concurrency.roles import Roles, closes, is_cleanup
 from perflint.analysis.concurrency.settled import settled
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.concurrency.waiting import waiting
+from perflint.analysis.facts import Facts
 from perflint.analysis.tree import walk
+from perflint.model.source import Source
 
 HEAD = """
 import asyncio, threading, anyio, trio, queue
@@ -246,6 +249,13 @@ HANDLERS = {
     "def do_GET(self): pass": True,
     "@functools.cache\ndef f(): pass": False,
     "def f(request): pass": False,
+    "import celery\n@celery.shared_task(bind=True)\ndef f(self): pass": True,
+    "from celery import shared_task\n@shared_task\ndef f(): pass": True,
+    "import dramatiq\n@dramatiq.actor\ndef f(): pass": True,
+    "from rq.decorators import job\n@job('low')\ndef f(): pass": True,
+    "from prefect import task\n@task\ndef f(): pass": False,
+    "def lambda_handler(event, context): pass": True,
+    "def handler(event): pass": False,
 }
 
 
@@ -254,6 +264,14 @@ def test_handlers(code: str) -> None:
     found = context(code)
     [function] = (item for items in found.facts.outline.functions.values() for item in items)
     assert found.roles.handler(function) is HANDLERS[code]
+
+
+@pytest.mark.parametrize(("path", "view"), [("shop/views.py", True), ("shop/models.py", False)])
+def test_views_of_django_are_handlers(path: str, view: bool) -> None:
+    code = "from django.http import HttpResponse\ndef f(request, pk): pass\n"
+    facts = Facts(Source(path, code.encode()), ast.parse(code))
+    [function] = facts.outline.functions["f"]
+    assert Roles(facts.outline).handler(function) is view
 
 
 @pytest.mark.parametrize(

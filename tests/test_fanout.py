@@ -8,10 +8,10 @@ from regions import call, context, loop
 
 from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.fanout import fan, gathered, inner_work, limited, limits_itself
+from perflint.analysis.concurrency.fates import reads_all
 from perflint.analysis.concurrency.feeds import Place, consumes, ends, escapes, handles_full, produces, pushed
-from perflint.analysis.concurrency.nouns import are_data
+from perflint.analysis.concurrency.nouns import meaning
 from perflint.analysis.concurrency.piles import few, piles
-from perflint.analysis.concurrency.results import reads_all
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.sizes import Size
 from perflint.analysis.tree import walk
@@ -217,7 +217,7 @@ DATA = {
 @pytest.mark.parametrize("code", DATA)
 def test_words_for_data(code: str) -> None:
     found = context(f"async def f(self):\n    {code}: pass\n", "f")
-    assert are_data(*header(loop(found))) is DATA[code]
+    assert (meaning(*header(loop(found))) == "data") is DATA[code]
 
 
 @pytest.mark.parametrize("body", CROWDS)
@@ -245,7 +245,7 @@ READS = {
 def test_reads_all(body: str) -> None:
     found = region(f"with p() as pool:\n    {body}")
     block = next(node for node in walk(found.tree.root) if isinstance(node, cst.With))
-    assert reads_all(block.body, "pool", found) is READS[body]
+    assert reads_all(block.body, "pool", found.names) is READS[body]
 
 
 ENDS = """

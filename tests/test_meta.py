@@ -14,6 +14,7 @@ from perflint.analysis.rule import Rule
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding
 from perflint.model.source import Source
+from perflint.project.scaffold import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 RULES = registry.rules()
@@ -52,8 +53,7 @@ def test_the_readme_names_only_real_rules() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_rules_lie_in_the_folder_of_their_family(rule: Rule) -> None:
     assert registry.home(rule).exists()
-    families = {"1": "text", "2": "allocation", "3": "tasks", "4": "pools"}
-    assert families[rule.code[3]] == rule.category
+    assert FAMILIES[rule.category] == int(rule.code[3])
 
 
 @cache

@@ -9,12 +9,13 @@ import libcst as cst
 import pytest
 from regions import call, context
 
-from perflint.analysis.concurrency.attention import observed
-from perflint.analysis.concurrency.cancellation import called_name, deferred, reaps
+from perflint.analysis.concurrency.cancellation import deferred, reaps
 from perflint.analysis.concurrency.coroutines import awaiting, coroutine, entry, own_function, suspensions
 from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.races import made_here
 from perflint.analysis.concurrency.readiness import checked, known_done
+from perflint.analysis.concurrency.supervision import watched
+from perflint.analysis.match import last_name
 from perflint.analysis.tree import walk
 from perflint.fixing.edits import apply
 from perflint.fixing.imports import definition_edit
@@ -82,7 +83,7 @@ AWAITED = {
 def test_how_an_await_is_written(body: str) -> None:
     found = context(f"async def f():\n    {body}", "f")
     node = next(
-        item for item in walk(found.tree.root) if isinstance(item, cst.Call) and called_name(item) == "g"
+        item for item in walk(found.tree.root) if isinstance(item, cst.Call) and last_name(item.func) == "g"
     )
     assert awaiting(found.tree, node, "h()") == AWAITED[body]
 
@@ -176,7 +177,9 @@ RACES = {
 def test_tasks_that_nobody_looks_after(body: str) -> None:
     found = context(f"{HEAD}async def f(c, x, xs, wait):\n" + textwrap.indent(body, "    "), "f")
     node = next(
-        item for item in walk(found.tree.root) if isinstance(item, cst.Call) and called_name(item) == "wait"
+        item
+        for item in walk(found.tree.root)
+        if isinstance(item, cst.Call) and last_name(item.func) == "wait"
     )
     assert made_here(found, node.args[0].value, node) is RACES[body]
 
@@ -271,7 +274,7 @@ LOOKED = {
 @pytest.mark.parametrize("body", LOOKED)
 def test_who_looks_at_a_task(body: str) -> None:
     found = context(f"class A:\n    async def f(self):\n        {body}\n")
-    assert observed(found.facts, "t") is LOOKED[body]
+    assert watched(found.facts.outline, "t") is LOOKED[body]
 
 
 DEFINED = {

@@ -1,4 +1,4 @@
-"""Which calls of the standard library (and of anyio and trio) make which objects, and how these are called.
+"""Which calls make which objects, and how these are called: the standard library, anyio, trio, drivers, clients.
 
 Types carry the name that users write: `concurrent.futures.ThreadPoolExecutor`, wherever it is defined.
 """
@@ -6,6 +6,9 @@ Types carry the name that users write: `concurrent.futures.ThreadPoolExecutor`, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from perflint.analysis.connections import clients
+from perflint.analysis.database import drivers
 
 THREAD_EXECUTOR = "concurrent.futures.ThreadPoolExecutor"
 PROCESS_EXECUTOR = "concurrent.futures.ProcessPoolExecutor"
@@ -75,12 +78,14 @@ _ALIASES = {
     "anyio.TaskGroup": "anyio.abc.TaskGroup",
     "anyio.abc.CapacityLimiter": "anyio.CapacityLimiter",
     "anyio.abc.Semaphore": "anyio.Semaphore",
+    **drivers.ALIASES,
+    **clients.ALIASES,
 }
 
 CLASSES = (
     EXECUTORS | POOLS | {LOOP} | GROUPS | {TASK, FUTURE, RESULT} | THREADS | {PROCESS}
     | QUEUES | THREAD_LOCKS | ASYNC_LOCKS | EVENTS | RUNTIME_POOLS
-    | {"threading.Barrier", "multiprocessing.Barrier"}
+    | {"threading.Barrier", "multiprocessing.Barrier"} | drivers.CLASSES | clients.CLASSES
 )  # fmt: skip
 
 # Functions, and what they return.
@@ -95,6 +100,8 @@ RETURNS = {
     "anyio.create_task_group": "anyio.abc.TaskGroup",
     "trio.open_nursery": "trio.Nursery",
     "multiprocessing.get_context": "multiprocessing",  # what its attributes make is made by the module
+    **drivers.RETURNS,
+    **clients.RETURNS,
 }
 # (kind of receiver, method) -> what it returns.
 METHODS = {
@@ -102,7 +109,13 @@ METHODS = {
     **{(kind, method): RESULT for kind in POOLS for method in ("apply_async", "map_async", "starmap_async")},
     **{(kind, "create_task"): TASK for kind in (LOOP, "asyncio.TaskGroup")},
     (LOOP, "run_in_executor"): TASK,
+    **drivers.METHODS,
+    **clients.METHODS,
 }
+# (type, attribute) -> the attribute's type; "*" stands for any attribute and any subscript.
+ATTRIBUTES = drivers.ATTRIBUTES
+# What gives back what it is given, for a `with`.
+WRAPPERS = frozenset({"contextlib.closing", "contextlib.aclosing", "contextlib.nullcontext"})
 # A base class of a class of this file that makes its objects count as of that type.
 INHERITED = THREADS | {PROCESS}
 

@@ -161,6 +161,12 @@ def _key(index: cst.BaseExpression) -> str | None:
     return dotted(index)
 
 
+def last_name(node: cst.CSTNode) -> str:
+    """The last word of what is written: `wait` of `a.b().wait`; empty where it is no name."""
+    name = node.attr if isinstance(node, cst.Attribute) else node
+    return name.value if isinstance(name, cst.Name) else ""
+
+
 def root(node: cst.BaseExpression) -> str | None:
     """The name at the far left of `a.b[0].c`."""
     while isinstance(node, (cst.Attribute, cst.Subscript)):
@@ -214,6 +220,16 @@ def plain_args(call: cst.Call, count: int | None = None) -> list[cst.BaseExpress
     if any(arg.keyword is not None or arg.star for arg in call.args):
         return None
     return [arg.value for arg in call.args] if count in (None, len(call.args)) else None
+
+
+def keyword(call: cst.Call, name: str) -> cst.BaseExpression | None:
+    """What the call passes by that keyword."""
+    return next((item.value for item in call.args if item.keyword and item.keyword.value == name), None)
+
+
+def is_name(node: cst.CSTNode | None, name: str) -> bool:
+    """Whether it is that name, `True` and `None` included."""
+    return isinstance(node, cst.Name) and node.value == name
 
 
 def simple(node: cst.BaseExpression) -> bool:

@@ -59,6 +59,7 @@ class Objects:
         self.runtime = runtime
         self.tree = names.tree
         self._known: dict[cst.CSTNode, Made | None] = {}
+        self._valued: dict[ast.expr, Made | None] = {}
         self._depth = 0
         self._asking: set[tuple[Scope, str]] = set()  # names whose answer is being looked for
         self._steps = 0
@@ -127,10 +128,17 @@ class Objects:
 
     def home(self, node: cst.CSTNode) -> Home:
         """Where the node stands in the file's outline."""
-        for above in self.tree.ancestors(node):
-            if isinstance(above, cst.FunctionDef):
-                return self._inside(above)
-        return Home()
+        function = self.tree.function(node)
+        return self._inside(function) if function is not None else Home()
+
+    def referred(self, node: cst.BaseExpression) -> FunctionNode | None:
+        """The function of this file that `f` or `self.f` stands for."""
+        match node:
+            case cst.Name(value=name):
+                return self.outline.referred(ast.Name(name), self.home(node))
+            case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
+                return self.outline.method(self.home(node).owner, name)
+        return None
 
     def definition(self, function: cst.FunctionDef) -> FunctionNode | None:
         """The `ast` node of a function of this region."""
@@ -160,6 +168,10 @@ class Objects:
             case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
                 home = self.home(node)
                 return self._stored(self.outline.attribute(home.owner, name))
+            case cst.Attribute(value=owner, attr=cst.Name(value=name)) if self.names.qualified(node) is None:
+                return _attribute(self.of(owner), name)
+            case cst.Subscript(value=owner):
+                return _attribute(self.of(owner), "*")
         return None
 
     def _call(self, node: cst.Call) -> Made | None:
@@ -167,6 +179,11 @@ class Objects:
         kind = library.made_by(qualified) if qualified else None
         if kind is not None:
             return Made(kind, (self._ast(node),))
+        if qualified in library.WRAPPERS:
+            return self.of(node.args[0].value) if len(node.args) == 1 else None
+        maker = self.of(node.func)
+        if maker is not None and (maker.type, "__call__") in library.METHODS:
+            return _from_method(maker, "__call__", self._ast(node))
         match node.func:
             case cst.Attribute(value=receiver, attr=cst.Name(value=method)):
                 owner = self.of(receiver)
@@ -230,22 +247,41 @@ class Objects:
         return made or self._annotation(store.annotation)
 
     def _value(self, node: ast.expr, home: Home) -> Made | None:
+        if node not in self._valued:
+            self._valued[node] = None  # what rests on itself is nobody's
+            self._valued[node] = self._valued_at(node, home)
+        return self._valued[node]
+
+    def _valued_at(self, node: ast.expr, home: Home) -> Made | None:
         match node:
             case ast.Call(func=ast.Subscript(value=function)) | ast.Call(func=function):
-                qualified = self.outline.qualified(function, home.bound)
-                kind = library.made_by(self._canonical(qualified)) if qualified else None
-                if kind is not None:
-                    return Made(kind, (node,))
-                if isinstance(function, ast.Attribute):
-                    owner = self._value(function.value, home)
-                    return _from_method(owner, function.attr, node) if owner else None
-                return self._own_class(function.id, node) if isinstance(function, ast.Name) else None
+                return self._called(node, function, home)
             case ast.IfExp(body=one, orelse=other) | ast.BoolOp(values=[one, other]):
                 return _agreed([self._value(one, home), self._value(other, home)])
             case ast.Await(value=value):
                 return self._value(value, home)
-            case ast.Name(id=name) if home.function is not None:
-                return self._parameter(name, home)
+            case ast.Name() | ast.Attribute(value=ast.Name(id="self" | "cls")):
+                return self.elsewhere(node, home)
+            case ast.Attribute(value=owner, attr=name) if self.outline.qualified(node, home.bound) is None:
+                return _attribute(self._value(owner, home), name)
+        return None
+
+    def _called(self, node: ast.Call, function: ast.expr, home: Home) -> Made | None:
+        qualified = self.outline.qualified(function, home.bound)
+        kind = library.made_by(self._canonical(qualified)) if qualified else None
+        if kind is not None:
+            return Made(kind, (node,))
+        if qualified in library.WRAPPERS:
+            return self._value(node.args[0], home) if len(node.args) == 1 else None
+        maker = self._value(function, home)
+        if maker is not None and (maker.type, "__call__") in library.METHODS:
+            return _from_method(maker, "__call__", node)
+        match function:
+            case ast.Attribute(value=receiver, attr=method):
+                owner = self._value(receiver, home)
+                return _from_method(owner, method, node) if owner else None
+            case ast.Name(id=name):
+                return self._own_class(name, node)
         return None
 
     def _parameter(self, name: str, home: Home) -> Made | None:
@@ -294,6 +330,13 @@ def _from_method(owner: Made, method: str, call: ast.Call) -> Made | None:
         return Made(kind, (call,)) if kind else None
     returned = library.METHODS.get((owner.type, method))
     return Made(returned, (call,)) if returned else None
+
+
+def _attribute(owner: Made | None, name: str) -> Made | None:
+    if owner is None:
+        return None
+    kind = library.ATTRIBUTES.get((owner.type, name)) or library.ATTRIBUTES.get((owner.type, "*"))
+    return Made(kind, owner.calls) if kind else None
 
 
 def _agreed(found: list[Made | None]) -> Made | None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:  # facts hold the outline of their file
     from perflint.analysis.facts import Facts
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = (ast.FunctionDef, ast.AsyncFunctionDef)
+T = TypeVar("T")
 
 
 class Store(NamedTuple):
@@ -50,22 +51,19 @@ class Outline:
         self.functions: dict[str, list[FunctionNode]] = defaultdict(list)  # all of that name, any scope
         self.classes: dict[str, list[ast.ClassDef]] = defaultdict(list)
         self.calls: list[tuple[ast.Call, Home]] = []  # in source order
-        self.homes: dict[ast.AST, Home] = {}  # of functions, classes and calls
+        self.homes: dict[FunctionNode, Home] = {}
         self._attributes: dict[tuple[ast.ClassDef, str], list[Store]] = defaultdict(list)
         self._globals: dict[str, list[Store]] = defaultdict(list)
-        self._lines: dict[int, FunctionNode] = {}
+        self._made: dict[Callable[[Outline], Any], Any] = {}
         self._walk()
 
     # What is where
 
-    def function(self, line: int) -> FunctionNode | None:
-        """The function whose `def` stands on this line."""
-        return self._lines.get(line)
-
-    def owner(self, line: int) -> ast.ClassDef | None:
-        """The class around the function whose `def` stands on this line, however deep the function nests."""
-        function = self._lines.get(line)
-        return self.homes[function].owner if function is not None else None
+    def once(self, make: Callable[[Outline], T]) -> T:
+        """What `make` reads from the file, made when first asked for."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast("T", self._made[make])
 
     def inside(self, function: FunctionNode) -> Home:
         """Where the statements of a function stand."""
@@ -157,16 +155,13 @@ class Outline:
         """Note the node; the home of what is below it."""
         if isinstance(node, Definition):
             self.functions[node.name].append(node)
-            self._lines[node.lineno] = node
             self.homes[node] = home
             return self.inside(node)
         if isinstance(node, ast.ClassDef):
             self.classes[node.name].append(node)
-            self.homes[node] = home
             return Home(home.functions, node, 0, home.bound)
         if isinstance(node, ast.Call):
             self.calls.append((node, home))
-            self.homes[node] = home
         if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
             return Home(home.functions, home.owner, home.loops + 1, home.bound)
         return home
@@ -226,3 +221,25 @@ def _parameters(arguments: ast.arguments) -> frozenset[str]:
     every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
     stars = (item for item in (arguments.vararg, arguments.kwarg) if item is not None)
     return frozenset(item.arg for item in (*every, *stars)) - {"self", "cls"}
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below in source order, without what functions and classes among them hold."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        if here is not node:
+            yield here
+        if here is node or not isinstance(here, (*Definition, ast.Lambda, ast.ClassDef)):
+            stack.extend(reversed(list(ast.iter_child_nodes(here))))
+
+
+@lru_cache(maxsize=1024)
+def generates(node: ast.AST) -> bool:
+    """Whether the code of a function, or a part of it, yields."""
+    return any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_nodes(node))
+
+
+def leaf(node: ast.AST | None) -> str:
+    """The last word of a dotted name: `fetch` of `self.api.fetch`."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

@@ -99,6 +99,36 @@ def indented(tree: Tree, lines: Span, by: str) -> list[Edit]:
     return edits
 
 
+def enclosed_in(
+    tree: Tree, header: str, first: cst.BaseStatement, last: cst.BaseStatement, by: str
+) -> list[Edit]:
+    """Put the statements from `first` to `last` of one block under `header:`, moved to the right by `by`."""
+    lines = Span(statement_lines(tree, first).start, statement_lines(tree, last).end)
+    edits = indented(tree, lines, by)
+    opening = Edit(Span(lines.start, lines.start), f"{indentation(tree, first)}{header}:\n{by}")
+    return [opening, *(edit for edit in edits if edit.span.start > lines.start)]
+
+
+def swapped_headers(tree: Tree, loop: cst.For, with_: cst.With) -> tuple[Edit, Edit] | None:
+    """Put the header of a `with` that is the whole body of a loop before the loop: the two change places.
+
+    None where a comment or a line break stands in either header, or the two blocks are written differently.
+    The caller has made sure that the loop's header needs nothing that the `with` binds, nor the other way.
+    """
+    match loop, with_:
+        case cst.For(body=cst.IndentedBlock(body=[only]), orelse=None), cst.With(body=cst.IndentedBlock()):
+            pass
+        case _:
+            return None
+    outer, inner = tree.span(loop).start, tree.span(with_).start
+    ends = tree.span(loop.iter).end, max(tree.span(item).end for item in with_.items)
+    texts = tree.source.slice(outer, ends[0]), tree.source.slice(inner, ends[1])
+    bracketed = isinstance(with_.lpar, cst.LeftParen)
+    if only is not with_ or bracketed or tree.comments(Span(outer, ends[1])) or "\n" in texts[0] + texts[1]:
+        return None
+    return Edit(Span(outer, ends[0]), texts[1]), Edit(Span(inner, ends[1]), texts[0])
+
+
 def _string_lines(tree: Tree, lines: Span) -> set[int]:
     """The lines that begin inside a string."""
     found: set[int] = set()

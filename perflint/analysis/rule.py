@@ -125,7 +125,7 @@ class Context:
 
     @cached_property
     def roles(self) -> Roles:
-        return Roles(self.facts.outline)
+        return self.facts.outline.once(Roles)
 
     @cached_property
     def in_test(self) -> bool:

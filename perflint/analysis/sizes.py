@@ -13,7 +13,7 @@ import libcst as cst
 from perflint.analysis.match import dotted
 from perflint.analysis.names import Binding, Names
 from perflint.analysis.objects import Objects
-from perflint.analysis.outline import Outline
+from perflint.analysis.outline import FunctionNode, Outline, generates, own_nodes
 from perflint.analysis.tree import Comprehension, walk_scope
 
 
@@ -115,16 +115,10 @@ class Sizes:
                 return value is not None and not isinstance(value, cst.Name) and self.lazy(value)
         return False
 
-    def generator(self, node: cst.BaseExpression) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    def generator(self, node: cst.BaseExpression) -> FunctionNode | None:
         """The generator function of this file that a call calls."""
-        if not isinstance(node, cst.Call):
-            return None
-        name = dotted(node.func)
-        home = self.objects.home(node)
-        if name is None or name.count(".") > 1:
-            return None
-        function = self.outline.referred(ast.parse(name, mode="eval").body, home)
-        return function if function is not None and _yields(function) else None
+        function = self.objects.referred(node.func) if isinstance(node, cst.Call) else None
+        return function if function is not None and generates(function) else None
 
     # Parts
 
@@ -335,27 +329,12 @@ def _mutated(name: str, data: bytes) -> bool:
     return re.search(pattern, data) is not None
 
 
-def _own(function: ast.AST) -> list[ast.AST]:
-    """The nodes of a function that are its own: not those of functions in it."""
-    found, stack = [], list(ast.iter_child_nodes(function))
-    while stack:
-        node = stack.pop()
-        found.append(node)
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _yields(function: ast.AST) -> bool:
-    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in _own(function))
-
-
 def _endless(function: ast.AST) -> bool:
     """Whether a generator holds a `while True` that yields."""
     return any(
         isinstance(node, ast.While)
         and isinstance(node.test, ast.Constant)
         and bool(node.test.value)
-        and _yields(node)
-        for node in _own(function)
+        and generates(node)
+        for node in own_nodes(function)
     )

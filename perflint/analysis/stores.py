@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from functools import cached_property
 
+from perflint.analysis.outline import leaf
+
 Types = frozenset[str | None]  # of each assignment; None is one that is not known
 
 _NEUTRAL = "neutral"  # `None`, and what is made from the old value: these never decide
@@ -119,11 +121,11 @@ class _Reader:
             case ast.AnnAssign(target=target, annotation=annotation, value=annotated):
                 kind = _named(annotation)
                 if kind or annotated is not None:
-                    yield target, kind or self.kind(annotated, _leaf(target))
+                    yield target, kind or self.kind(annotated, leaf(target))
             case ast.NamedExpr(target=target, value=value):
-                yield target, self.kind(value, _leaf(target))
+                yield target, self.kind(value, leaf(target))
             case ast.AugAssign(target=target, op=operator, value=value):
-                kind = self.kind(value, _leaf(target)) if isinstance(operator, ast.Add) else _NEUTRAL
+                kind = self.kind(value, leaf(target)) if isinstance(operator, ast.Add) else _NEUTRAL
                 kind = None if kind in ("list", "tuple", "set", "dict") else kind  # a list takes a tuple, too
                 scaled = isinstance(operator, (ast.Add, ast.Mult, ast.Mod))
                 yield target, (kind or _NEUTRAL) if scaled else None
@@ -138,14 +140,14 @@ class _Reader:
 
     def unpacked(self, target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, str | None]]:
         if not isinstance(target, (ast.Tuple, ast.List)):
-            yield target, self.kind(value, _leaf(target))
+            yield target, self.kind(value, leaf(target))
             return
         same = isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts)
         for index, part in enumerate(target.elts):
             if same:
                 yield from self.unpacked(part, value.elts[index])  # type: ignore[attr-defined]
             elif isinstance(value, ast.Call) and getattr(value.func, "attr", "") in _PIECES:
-                yield part, self.kind(value.func.value, _leaf(part))  # type: ignore[attr-defined]
+                yield part, self.kind(value.func.value, leaf(part))  # type: ignore[attr-defined]
             else:
                 yield part, None
 
@@ -214,10 +216,6 @@ def _named(annotation: ast.expr | None) -> str | None:
         case ast.Subscript(value=ast.Name(id="Optional"), slice=one):
             return _named(one)
     return None
-
-
-def _leaf(target: ast.expr) -> str:
-    return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
 
 
 def _key(target: ast.expr, prefix: str) -> str:

@@ -84,6 +84,10 @@ class Tree:
             yield above
             above = self._parents.get(above)
 
+    def function(self, node: cst.CSTNode) -> cst.FunctionDef | None:
+        """The innermost function that holds `node`, be it in its head."""
+        return next((above for above in self.ancestors(node) if isinstance(above, cst.FunctionDef)), None)
+
     def statement(self, node: cst.CSTNode) -> cst.BaseStatement:
         """The innermost statement line or compound statement that holds `node`, or is it."""
         while not isinstance(node, cst.BaseStatement):

@@ -52,6 +52,7 @@ class Config:
     default_limit: int = 100  # the bound that fixes set on tasks
     default_queue_size: int = 1000  # the bound that fixes set on queues
     small_limit: int = 64  # this many items are no crowd
+    db_receiver_heuristic: bool = True  # a name such as `cur` may stand for a database's object
     pedantic: bool = False  # report what is only likely, too
 
 

@@ -292,6 +292,7 @@ _READERS: dict[str, Reader] = {
     "default-limit": _count,
     "default-queue-size": _count,
     "small-limit": _count,
+    "db-receiver-heuristic": _boolean,
     "pedantic": _boolean,
 }
 KEYS = {

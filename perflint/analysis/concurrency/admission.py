@@ -9,7 +9,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.flow import Flow
-from perflint.analysis.match import dotted, names_in
+from perflint.analysis.match import dotted, is_name, names_in
 from perflint.analysis.objects import Objects
 from perflint.analysis.tree import walk_scope
 
@@ -108,13 +108,7 @@ def _asks(objects: Objects, node: cst.CSTNode, tested: bool = False) -> bool:
     """`sem.acquire()`, awaited or blocking; `await limiter.wait()`; `self._throttle()`."""
     match node:
         case cst.Call(func=cst.Attribute(value=receiver, attr=cst.Name(value=method))):
-            if (
-                method == "acquire"
-                and not tested
-                and any(
-                    isinstance(item.value, cst.Name) and item.value.value == "False" for item in node.args
-                )
-            ):
+            if method == "acquire" and not tested and any(is_name(item.value, "False") for item in node.args):
                 return False
             if method in _ASKS and is_limiter(objects, receiver):
                 return True

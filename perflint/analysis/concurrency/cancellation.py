@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.concurrency.coroutines import suspensions
-from perflint.analysis.match import dotted, names_in, sole_small
+from perflint.analysis.match import dotted, last_name, names_in, sole_small
 from perflint.analysis.tree import walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -63,7 +63,7 @@ def _takes_out(node: cst.Try, function: cst.FunctionDef) -> bool:
         match part:
             case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=target))], value=value):
                 taken = value.expression if isinstance(value, cst.Await) else value
-                if target == name and isinstance(taken, cst.Call) and called_name(taken) in _TAKES:
+                if target == name and isinstance(taken, cst.Call) and last_name(taken.func) in _TAKES:
                     return True
     return False
 
@@ -85,7 +85,7 @@ def deferred(
                 return True
             case cst.Call(func=cst.Attribute(attr=cst.Name(value="set_exception"))):
                 return True
-            case cst.Call(args=args) if not endless and called_name(part) in _DELIVERS:
+            case cst.Call(args=args) if not endless and last_name(part.func) in _DELIVERS:
                 if any(bound in names_in(item.value) for item in args):
                     return True
             case cst.Raise() if _only_asks(handler):
@@ -99,14 +99,8 @@ def deferred(
 def _only_asks(handler: cst.ExceptHandler) -> bool:
     """Whether the clause raises unless `task.cancelling()` or the like says that the cancel was its own."""
     return any(
-        isinstance(part, cst.Call) and called_name(part) in ("cancelling", "cancelled", "is_set", "done")
+        isinstance(part, cst.Call) and last_name(part.func) in ("cancelling", "cancelled", "is_set", "done")
         for item in walk_scope(handler.body)
         if isinstance(item, cst.If)
         for part in walk(item.test)
     )
-
-
-def called_name(call: cst.Call) -> str:
-    """The last part of what is called: `wait` of `a.b().wait()`."""
-    name = getattr(call.func, "attr", call.func)
-    return name.value if isinstance(name, cst.Name) else ""

@@ -31,7 +31,7 @@ def carriers(within: cst.CSTNode, starts: Starts, passes: Starts = lambda node: 
     return found
 
 
-def carries(node: cst.CSTNode | None, places: set[str], starts: Starts) -> bool:
+def carries(node: cst.CSTNode | None, places: set[str], starts: Starts = lambda node: False) -> bool:
     """Whether the expression mentions one of the places, or starts work itself."""
     return node is not None and any(
         starts(part)

@@ -26,9 +26,9 @@ from perflint.analysis.concurrency.handlers import (
 from perflint.analysis.concurrency.roles import Start
 from perflint.analysis.concurrency.supervision import observed
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, last_name
 from perflint.analysis.objects import Objects
-from perflint.analysis.outline import FunctionNode
+from perflint.analysis.outline import FunctionNode, leaf
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -187,9 +187,7 @@ def _is(one: cst.CSTNode, other: cst.CSTNode) -> bool:
 
 def fatal(context: Context, item: Consumer) -> list[Start]:
     """Who starts the loop's function as a worker, where one bad item ends it and nobody is told."""
-    function = next(
-        (above for above in context.tree.ancestors(item.loop) if isinstance(above, cst.FunctionDef)), None
-    )
+    function = context.tree.function(item.loop)
     if function is None or not all(map(_binds, function.decorators)) or not _goes_on(context, item):
         return []
     if context.facts.packages.isdisjoint(PACKAGES) or _stops_on_purpose(context, item):
@@ -308,7 +306,7 @@ def _harmless(context: Context, node: cst.CSTNode) -> bool:
     """Whether the call only makes an object, opens a `with`, or is of a function that catches all itself."""
     if not isinstance(node, cst.Call):
         return False
-    name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
+    name = last_name(node.func)
     if name.lstrip("_")[:1].isupper() or isinstance(context.tree.parent(node), cst.WithItem):
         return True
     function = called(context.objects, node)
@@ -321,19 +319,15 @@ def _harmless(context: Context, node: cst.CSTNode) -> bool:
 def _hands_on(function: FunctionNode) -> bool:
     """Whether the function puts items into another queue, and calls nothing that fails because of one."""
     nodes = [node for item in function.body for node in ast.walk(item)]
-    names = {_written(node.func) for node in nodes if isinstance(node, ast.Call)}
+    names = {leaf(node.func) for node in nodes if isinstance(node, ast.Call)}
     raises = any(isinstance(node, (ast.Raise, ast.Assert)) for node in nodes)
     return not raises and not names.isdisjoint({"put", "put_nowait"}) and names <= _CALM_METHODS | _CALM_NAMES
 
 
-def _written(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
 def _uses(node: cst.CSTNode, take: cst.CSTNode) -> bool:
     """Whether the call around the take works on the item: not `wait_for(q.get(), 1)`."""
-    name = getattr(getattr(node, "func", None), "attr", None) or getattr(node, "func", None)
-    return getattr(name, "value", "") not in ("wait_for", "run_until_complete", "to_thread", "shield")
+    name = last_name(node.func) if isinstance(node, cst.Call) else ""
+    return name not in ("wait_for", "run_until_complete", "to_thread", "shield")
 
 
 def _handling(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
@@ -349,8 +343,7 @@ def _handling(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
 
 
 def _spawns(node: cst.Call) -> bool:
-    name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
-    return name in (
+    return last_name(node.func) in (
         "create_task",
         "ensure_future",
         "start_soon",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.objects import Objects
+from perflint.analysis.outline import leaf
 from perflint.analysis.tree import Function, Tree, walk_scope
 
 _RUNS = re.compile(r"(^|_)run(_until_complete)?$")
@@ -58,7 +59,7 @@ def entry(objects: Objects, function: cst.FunctionDef) -> bool:
 def alone(objects: Objects) -> bool:
     """Whether the file runs its own loop and starts nothing in it: no other task is there to be held up."""
     called = {objects.outline.qualified(call.func) for call, _ in objects.outline.calls}
-    last = {getattr(call.func, "attr", getattr(call.func, "id", "")) for call, _ in objects.outline.calls}
+    last = {leaf(call.func) for call, _ in objects.outline.calls}
     return "asyncio.run" in called and last.isdisjoint(_STARTS)
 
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import libcst as cst
 
-from perflint.analysis.concurrency.fanout import definition
-from perflint.analysis.concurrency.nouns import are_data
+from perflint.analysis.concurrency.nouns import meaning
 from perflint.analysis.concurrency.origins import counted
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import dotted, root
 from perflint.analysis.sizes import Size
-from perflint.analysis.tree import Comprehension, walk
+from perflint.analysis.tree import Comprehension
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -29,7 +28,6 @@ Crowd = Literal[
 # An item of these is a part of fixed size.
 _PART = re.compile(r"(^|_)(batch|chunk|page|slice|window|shard|bucket)$", re.I)
 _WORKER = re.compile(r"(worker|consumer|producer|listener|_loop|run_?forever|watcher|poller)", re.I)
-_RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|futures?|futs?)$", re.I)
 _NEXT = re.compile(r"(^|\.)(__)?anext(__)?$")  # one step of each stream: all of them must be live
 _CONFIGURED = {"self", "cls", "args", "config", "settings", "options", "opts"}
 _SAME = {"list", "tuple", "set", "sorted", "reversed", "enumerate", "frozenset"}
@@ -50,9 +48,8 @@ def crowd(
     if part_of_fixed_size(iterable) or fixed_workers(context, iterable, work) or _NEXT.search(place):
         return "few"
     items = bound_names(target) if target is not None else set()
-    if any(_RUNNING.search(name) for name in (*items, *_words(iterable))):
-        return "few"
-    if not (are_data(target, iterable) or _made_on_the_way(context, iterable)):
+    word = meaning(target, iterable)
+    if word == "running" or (word == "other" and not _made_on_the_way(context, iterable)):
         return "few"
     if re.search(r"\w_workers?(_|$)", place):
         return "few"
@@ -70,8 +67,7 @@ def _made_on_the_way(context: Context, iterable: cst.BaseExpression | None) -> b
 
 def _in_a_batch(context: Context, iterable: cst.BaseExpression) -> bool:
     """Whether the function around takes one batch, `batch_get(ids)`: its caller says how large that is."""
-    functions = (above for above in context.tree.ancestors(iterable) if isinstance(above, cst.FunctionDef))
-    function = next(functions, None)
+    function = context.tree.function(iterable)
     return function is not None and re.search(r"(^|_)(batch|chunk)(_|$)", function.name.value) is not None
 
 
@@ -82,7 +78,7 @@ def fixed_workers(
     if work is None or not isinstance(iterable, cst.Call) or context.names.builtin(iterable.func) != "range":
         return False
     called = work.func if isinstance(work, cst.Call) else work
-    function, _ = definition(context, called)
+    function = context.objects.referred(called)
     loops = function is not None and any(isinstance(item, ast.While) for item in ast.walk(function))
     return loops or _WORKER.search(dotted(called) or "") is not None
 
@@ -119,33 +115,3 @@ def header(loop: cst.CSTNode) -> tuple[cst.CSTNode | None, cst.BaseExpression | 
     if isinstance(clause, (cst.For, cst.CompFor)) and clause.asynchronous is None:
         return clause.target, clause.iter
     return None, None
-
-
-def _words(iterable: cst.BaseExpression | None) -> set[str]:
-    """The names that say what the items are: `plugins` of `self.plugins.values()` and `reply["plugins"]`."""
-    match iterable:
-        case cst.Name(value=name):
-            return {name}
-        case cst.Subscript(value=value):
-            return _keys(iterable) or _words(value)
-        case cst.Call(func=cst.Attribute(value=value, attr=cst.Name(value=method))) if method in _VIEWS:
-            return _words(value)
-        case cst.Call(func=cst.Attribute(attr=cst.Name(value=method))):
-            return {method, *_keys(iterable)}
-        case cst.Call(func=cst.Name(value=name), args=args):
-            return {name}.union(*(_words(item.value) for item in args))
-        case cst.Attribute(attr=cst.Name(value=name)):
-            return {name}
-        case cst.Await(expression=inner):
-            return _words(inner)
-        case cst.BooleanOperation(left=left, right=right) | cst.BinaryOperation(left=left, right=right):
-            return _words(left) | _words(right)
-        case cst.BaseComp(for_in=cst.CompFor(iter=inner)):
-            return _words(inner)
-    return set()
-
-
-def _keys(node: cst.CSTNode) -> set[str]:
-    """The words in quotes."""
-    texts = (part.evaluated_value for part in walk(node) if isinstance(part, cst.SimpleString))
-    return {text for text in texts if isinstance(text, str)}

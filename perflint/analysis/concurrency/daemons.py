@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from perflint.analysis.concurrency.endless import own_nodes
 from perflint.analysis.objects import Made
-from perflint.analysis.outline import Home, Outline
+from perflint.analysis.outline import Home, Outline, own_nodes
 
 
 def is_daemon(made: Made, place: str | None, home: Home, outline: Outline) -> bool:
@@ -23,7 +22,7 @@ def is_daemon(made: Made, place: str | None, home: Home, outline: Outline) -> bo
     if place is not None and "." in place and home.owner is not None:
         return any(_sets_daemon(item, place) for item in ast.walk(home.owner))
     around = home.function or outline.facts.tree
-    return any(_sets_daemon(item, place) for item in own_nodes(around.body))
+    return any(_sets_daemon(item, place) for item in own_nodes(around))
 
 
 def _no(value: ast.expr) -> bool:

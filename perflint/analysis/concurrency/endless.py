@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from perflint.analysis.outline import Definition, FunctionNode, Outline
+from perflint.analysis.outline import FunctionNode, Outline, own_nodes
 
 _ENDS = {
     "exit",
@@ -24,7 +24,6 @@ _ENDING = re.compile(r"^_*(exit|stop|quit|terminate|shut_?down|die|bail|abort)",
 _STOPS = re.compile(
     r"(exit|stop|shut_?down|clos|cancel|quit|done|interrupt|kill|terminat|abort|finish|ended)", re.I
 )
-_NESTED = (*Definition, ast.Lambda, ast.ClassDef)
 
 
 def endless(function: FunctionNode, outline: Outline) -> bool:
@@ -46,33 +45,15 @@ def _always(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 def _no_exit(loop: ast.stmt, outline: Outline) -> bool:
     if not isinstance(loop, ast.While) or not isinstance(loop.test, ast.Constant) or not loop.test.value:
         return False
-    return not any(_leaves(item, loop, outline) for item in _own(loop.body))
+    inner = [node for node in own_nodes(loop) if isinstance(node, (ast.For, ast.AsyncFor, ast.While))]
+    theirs = {part for node in inner for part in own_nodes(node) if isinstance(part, ast.Break)}
+    return not any(_leaves(node, outline) for node in own_nodes(loop) if node not in theirs)
 
 
-def own_nodes(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """The nodes of these statements, nested functions and classes left out."""
-    return (node for node, _ in _own(body))
-
-
-def _own(body: list[ast.stmt]) -> Iterator[tuple[ast.AST, bool]]:
-    """The nodes of a loop's body that the function runs itself, and whether an inner loop holds them."""
-    stack: list[tuple[ast.AST, bool]] = [(item, False) for item in body]
-    while stack:
-        node, inner = stack.pop()
-        if isinstance(node, _NESTED):
-            continue
-        yield node, inner
-        deeper = inner or isinstance(node, (ast.For, ast.AsyncFor, ast.While))
-        stack += [(child, deeper) for child in ast.iter_child_nodes(node)]
-
-
-def _leaves(item: tuple[ast.AST, bool], loop: ast.While, outline: Outline) -> bool:
-    node, inner = item
+def _leaves(node: ast.AST, outline: Outline) -> bool:
     match node:
-        case ast.Return() | ast.Raise() | ast.Yield() | ast.YieldFrom() | ast.Assert():
+        case ast.Return() | ast.Raise() | ast.Break() | ast.Yield() | ast.YieldFrom() | ast.Assert():
             return True
-        case ast.Break():
-            return not inner
         case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
             return name in _ENDS or _ENDING.match(name) is not None or _helper_stops(name, outline)
     return False

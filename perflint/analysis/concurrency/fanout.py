@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import libcst as cst
@@ -15,7 +14,7 @@ from perflint.analysis.concurrency.fates import loads
 from perflint.analysis.concurrency.origins import assigned
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.match import dotted
-from perflint.analysis.outline import FunctionNode, Home
+from perflint.analysis.outline import FunctionNode, Home, own_nodes
 from perflint.analysis.sizes import Size
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -83,17 +82,13 @@ def fan(context: Context, call: cst.Call) -> Fan | None:
 
 def gathered(context: Context, comp: cst.CSTNode) -> bool:
     """Whether a comprehension is what a call of GATHERING waits for."""
-    parent = context.tree.parent(comp)
-    if isinstance(parent, cst.Arg):
-        call = context.tree.parent(parent)
-        return isinstance(call, cst.Call) and context.objects.function(call.func) in GATHERING
-    match parent:
+    match context.tree.parent(comp):
         case (
             cst.Assign(targets=[cst.AssignTarget(target=cst.Name() as name)])
             | cst.AnnAssign(target=cst.Name() as name)
         ):
             return any(_gathers(context, read) for read in loads(context.names, name))
-    return False
+    return _gathers(context, comp)
 
 
 def inner_work(context: Context, node: cst.BaseExpression | None) -> cst.BaseExpression | None:
@@ -122,17 +117,8 @@ def limits_itself(context: Context, work: cst.BaseExpression | None) -> bool:
     """Whether the function of this file that does the work waits for a limiter before anything else."""
     if work is None:
         return False
-    function, home = definition(context, work.func if isinstance(work, cst.Call) else work)
-    return function is not None and _limits_itself(context, function, home)
-
-
-def definition(context: Context, node: cst.BaseExpression) -> tuple[FunctionNode | None, Home]:
-    """The function of this file that a name or `self.name` stands for."""
-    home = context.objects.home(node)
-    place = dotted(node)
-    if place is None or place.count(".") > 1 or "[" in place:
-        return None, home
-    return context.facts.outline.referred(ast.parse(place, mode="eval").body, home), home
+    function = context.objects.referred(work.func if isinstance(work, cst.Call) else work)
+    return function is not None and _limits_itself(context, function)
 
 
 # Parts
@@ -224,8 +210,8 @@ def _is_counted(context: Context, read: cst.Name) -> bool:
     return False
 
 
-def _gathers(context: Context, read: cst.Name) -> bool:
-    argument = context.tree.parent(read)
+def _gathers(context: Context, node: cst.CSTNode) -> bool:
+    argument = context.tree.parent(node)
     call = context.tree.parent(argument) if isinstance(argument, cst.Arg) else None
     return isinstance(call, cst.Call) and context.objects.function(call.func) in GATHERING
 
@@ -245,14 +231,16 @@ def _starts(context: Context, element: cst.BaseExpression) -> bool:
     return True
 
 
-def _limits_itself(context: Context, function: FunctionNode, home: Home, depth: int = 0) -> bool:
+def _limits_itself(context: Context, function: FunctionNode, depth: int = 0) -> bool:
     """Whether the first thing that the function waits for is a limiter."""
     outline = context.facts.outline
     if any(LIMITER.search(ast.unparse(item)) for item in function.decorator_list):
         return True
     inside = outline.inside(function)
-    first = next(_suspensions(function.body), None)
-    match first:
+    waits = (
+        node for node in own_nodes(function) if isinstance(node, (ast.Await, ast.AsyncWith, ast.AsyncFor))
+    )
+    match next(waits, None):
         case ast.AsyncWith(items=items):
             return any(_is_limiter(context, item.context_expr, inside) for item in items)
         case ast.Await(value=ast.Call(func=ast.Attribute(value=receiver, attr="acquire"))):
@@ -261,11 +249,7 @@ def _limits_itself(context: Context, function: FunctionNode, home: Home, depth: 
             if any(_is_limiter(context, item, inside) for item in args):
                 return True
             inner = outline.referred(called, inside)
-            return (
-                inner is not None
-                and inner is not function
-                and _limits_itself(context, inner, inside, depth + 1)
-            )
+            return inner not in (None, function) and _limits_itself(context, inner, depth + 1)
     return False
 
 
@@ -276,14 +260,3 @@ def _is_limiter(context: Context, node: ast.expr, home: Home) -> bool:
     if made is not None:
         return made.type in library.LIMITERS
     return isinstance(node, (ast.Name, ast.Attribute)) and LIMITER.search(ast.unparse(node)) is not None
-
-
-def _suspensions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Where a function waits, in source order."""
-    stack: list[ast.AST] = list(reversed(body))
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.Await, ast.AsyncWith, ast.AsyncFor)):
-            yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(reversed(list(ast.iter_child_nodes(node))))

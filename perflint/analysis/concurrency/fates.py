@@ -9,7 +9,7 @@ import libcst as cst
 
 from perflint.analysis.flow import Flow
 from perflint.analysis.names import Names
-from perflint.analysis.tree import Comprehension
+from perflint.analysis.tree import Comprehension, walk
 
 Fate = Literal[
     "dropped",  # a statement of its own; an item of a display or comprehension that is one
@@ -27,6 +27,7 @@ _DROPS = {
     *("call_soon", "call_soon_threadsafe", "call_later", "call_at", "add_done_callback"),
     *("add_signal_handler", "add_reader", "add_writer"),
 }
+_READERS = ("list", "tuple", "set", "dict", "sum", "sorted", "max", "min", "len")
 _DROPPING = {"signal.signal", "atexit.register", "threading.Timer"}
 
 
@@ -146,3 +147,39 @@ def called_back(names: Names, node: cst.BaseExpression) -> bool:
     if isinstance(taker.func, cst.Attribute) and taker.func.attr.value in _DROPS:
         return True
     return names.qualified(taker.func) in _DROPPING
+
+
+def reads_all(body: cst.BaseSuite, name: str, names: Names) -> bool:
+    """Whether each use of the pool is read to its end at once: `list(pool.map(..))`, `pool.submit(..).result()`."""
+    used = 0
+    for part in walk(body):
+        if isinstance(part, (cst.Break, cst.Return)):
+            return False
+        if isinstance(part, cst.Name) and part.value == name:
+            used += 1
+            if not _read(part, names):
+                return False
+    return used > 0
+
+
+def _read(name: cst.Name, names: Names) -> bool:
+    tree = names.tree
+    attribute = tree.parent(name)
+    call = tree.parent(attribute) if isinstance(attribute, cst.Attribute) else None
+    if (
+        not isinstance(attribute, cst.Attribute)
+        or not isinstance(call, cst.Call)
+        or call.func is not attribute
+    ):
+        return False
+    match attribute.attr.value, tree.parent(call):
+        case "submit", cst.Attribute(attr=cst.Name(value="result")):
+            return True
+        case "map", cst.Arg() as argument:
+            reader = tree.parent(argument)
+            return isinstance(reader, cst.Call) and names.builtin(reader.func) in _READERS
+        case "map", cst.For(iter=iterable):
+            return iterable is call
+        case "map", cst.CompFor(iter=iterable) as clause:
+            return iterable is call and not isinstance(tree.parent(clause), cst.GeneratorExp)
+    return False

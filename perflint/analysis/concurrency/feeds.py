@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from perflint.analysis.concurrency.roles import Roles
-from perflint.analysis.outline import FunctionNode, Home, Outline
+from perflint.analysis.outline import FunctionNode, Home, Outline, leaf
 
 _PUTS, _GETS = ("put", "put_nowait"), ("get", "get_nowait")
 _HARMLESS = {
@@ -174,11 +174,7 @@ def _when_done(outline: Outline, function: FunctionNode) -> bool:
     """Whether the function is called when a task ends: `task.add_done_callback(self._ended)`."""
     return any(
         getattr(call.func, "attr", "") == "add_done_callback"
-        and any(
-            function.name in (getattr(part, "attr", ""), getattr(part, "id", ""))
-            for item in call.args
-            for part in ast.walk(item)
-        )
+        and any(leaf(part) == function.name for item in call.args for part in ast.walk(item))
         for call, _ in outline.calls
     )
 
@@ -186,8 +182,7 @@ def _when_done(outline: Outline, function: FunctionNode) -> bool:
 def _calls(outline: Outline, function: FunctionNode) -> Iterator[tuple[ast.Call, Home]]:
     """The calls of the file that call the function."""
     for call, home in outline.calls:
-        named = function.name in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))
-        if named and outline.referred(call.func, home) is function:
+        if leaf(call.func) == function.name and outline.referred(call.func, home) is function:
             yield call, home
 
 

@@ -7,9 +7,8 @@ import re
 
 import libcst as cst
 
-from perflint.analysis.match import dotted
 from perflint.analysis.objects import Objects
-from perflint.analysis.outline import FunctionNode, Outline
+from perflint.analysis.outline import FunctionNode, Outline, leaf
 
 _CATCHES = re.compile(
     r"(log|catch|handle|suppress|swallow|guard|ignore)(s|es)?_?(all_?)?(exceptions?|errors?)", re.I
@@ -95,14 +94,12 @@ def called(objects: Objects, call: cst.BaseExpression) -> FunctionNode | None:
 
 def referred(objects: Objects, node: cst.BaseExpression) -> FunctionNode | None:
     """The function or method of this file that an expression such as `fetch` or `self.fetch` names."""
-    name = dotted(node)
-    if name is None or name.count(".") > 1 or "[" in name:
-        return None
-    home = objects.home(node)
-    first, dot, rest = name.partition(".")
-    if dot and home.owner is not None and first == home.owner.name:
-        name = f"self.{rest}"  # `Loader.fetch(..)` in a method of Loader
-    return objects.outline.referred(ast.parse(name, mode="eval").body, home)
+    owner = objects.home(node).owner
+    match node:
+        case cst.Attribute(value=cst.Name(value=first), attr=cst.Name(value=name)):
+            if owner is not None and first == owner.name:  # `Loader.fetch(..)` in a method of Loader
+                return objects.outline.method(owner, name)
+    return objects.referred(node)
 
 
 def _calm(item: ast.stmt) -> bool:
@@ -118,7 +115,7 @@ def _calm(item: ast.stmt) -> bool:
         case ast.Expr(value=ast.Constant()) | ast.Continue() | ast.Break():
             return True
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver))):
-            return _logs(receiver)
+            return _TELLS.search(leaf(receiver)) is not None
         case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
             return _TELLS.search(name) is not None
         case ast.Expr(value=ast.Await(value=ast.Call(func=ast.Attribute(attr="sleep")))):
@@ -130,8 +127,7 @@ def _calm(item: ast.stmt) -> bool:
 
 def _catches(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return _CATCHES.search(name) is not None
+    return _CATCHES.search(leaf(called)) is not None
 
 
 def _wide(handler: ast.ExceptHandler) -> bool:
@@ -139,11 +135,6 @@ def _wide(handler: ast.ExceptHandler) -> bool:
         return False
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _WIDE) for kind in kinds)
-
-
-def _logs(receiver: ast.expr) -> bool:
-    name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
-    return _TELLS.search(name) is not None
 
 
 def _calls(node: ast.AST) -> bool:
@@ -155,5 +146,5 @@ def _calls(node: ast.AST) -> bool:
 
 
 def _sure(call: ast.Call) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    name = leaf(call.func)
     return name in _STATES or (isinstance(call.func, ast.Name) and name[:1].isupper())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
+from perflint.analysis.match import last_name
 from perflint.analysis.names import Names
 from perflint.analysis.tree import Function, Tree, walk, walk_scope
 
@@ -144,10 +145,7 @@ def suppresses(names: Names, item: cst.BaseExpression) -> bool:
     qualified = names.qualified(item.func) or ""
     if qualified == "contextlib.suppress":
         return any(names.qualified(part.value) in WIDE for part in item.args)
-    written = (
-        item.func.attr.value if isinstance(item.func, cst.Attribute) else getattr(item.func, "value", "")
-    )
-    return written == "guard"
+    return last_name(item.func) == "guard"
 
 
 def _name(names: Names, node: cst.BaseExpression) -> str:

@@ -128,9 +128,8 @@ def _bound(node: cst.CSTNode) -> set[str]:
 
 
 def _isolated(context: Context, item: Consumer, parts: _Parts) -> list[Edit] | None:
-    function = next(
-        above for above in context.tree.ancestors(item.loop) if isinstance(above, cst.FunctionDef)
-    )
+    function = context.tree.function(item.loop)
+    assert function is not None
     margin, unit = parts.margin, parts.unit
     guard = runtime_import(context.source, context.facts.tree, context.config, "guard")
     if guard is not None:

@@ -8,7 +8,7 @@ were over a handful of configured things (docs/rules-quality.md), so those are l
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import libcst as cst
 
@@ -35,6 +35,8 @@ _CALLS_THAT_READ = """
     load loads mappings open query range read readlines records rglob rows scalars scan scan_iter scandir
     select split splitlines walk
 """
+# Work that is there already, and as much as whoever made it allowed.
+_RUNNING = re.compile(r"(^|_)(aws?|awaitables?|coros?|coroutines?|futures?|futs?)$", re.I)
 _DATA = frozenset(_FROM_OUTSIDE.split())
 _GENERIC = frozenset(_OF_NOTHING.split())
 _TAILS = re.compile(
@@ -59,21 +61,21 @@ _SAME = {
 _VIEWS = {"values", "items", "keys", "copy", "get"}
 
 
-def are_data(target: cst.CSTNode | None, iterable: cst.BaseExpression | None) -> bool:
-    """Whether `for target in iterable` runs over data, as far as the names tell; a stream always does.
+Word = Literal["running", "data", "generic", "other"]
+
+
+def meaning(target: cst.CSTNode | None, iterable: cst.BaseExpression | None) -> Word:
+    """What `for target in iterable` runs over, as far as the names tell; a stream always gives data.
 
     A word of its own decides, `url` or `plugin`; `for x in items` says nothing, and is taken for data.
     """
-    if iterable is None:
-        return True
-    items = {_noun(name) for name in bound_names(target)} if target is not None else set()
-    found = _word(iterable)
-    if not items.isdisjoint(_DATA) or found == "data":
-        return True
-    return found == "generic" and all(_is_generic(item) for item in items)
-
-
-Word = Literal["data", "generic", "other"]
+    names = bound_names(target) if target is not None else set()
+    found = _word(iterable) if iterable is not None else "data"
+    if found == "running" or any(_RUNNING.search(name) for name in names):
+        return "running"
+    items = {_noun(name) for name in names}
+    known = found == "data" or not items.isdisjoint(_DATA)
+    return "data" if known or (found == "generic" and all(map(_is_generic, items))) else "other"
 
 
 def _word(node: cst.BaseExpression) -> Word:
@@ -95,13 +97,14 @@ def _word(node: cst.BaseExpression) -> Word:
         case cst.BinaryOperation(left=left, right=right) | cst.BooleanOperation(left=left, right=right):
             return _any(_word(left), _word(right))
         case cst.ListComp() | cst.SetComp() | cst.GeneratorExp():
-            return "data" if are_data(node.for_in.target, node.for_in.iter) else "other"
+            return meaning(node.for_in.target, node.for_in.iter)
     return "other"
 
 
 def _of_call(call: cst.Call, name: str, args: list[cst.BaseExpression]) -> Word:
-    if name in _SAME:
-        return _any(*(_word(item) for item in args))
+    given = [_word(item) for item in args]
+    if name in _SAME or (isinstance(call.func, cst.Name) and "running" in given):  # `tqdm(futures)`
+        return _any(*given)
     if name in _VIEWS and isinstance(call.func, cst.Attribute):
         keyed = args[0] if args and isinstance(args[0], cst.SimpleString) else None
         return _word(keyed if keyed is not None else call.func.value)
@@ -109,10 +112,12 @@ def _of_call(call: cst.Call, name: str, args: list[cst.BaseExpression]) -> Word:
 
 
 def _any(*words: Word) -> Word:
-    return "data" if "data" in words else "generic" if "generic" in words else "other"
+    return next((word for word in get_args(Word) if word in words), "other")
 
 
 def _of_name(name: str) -> Word:
+    if _RUNNING.search(name):
+        return "running"
     noun = _noun(name)
     return "data" if noun in _DATA else "generic" if _is_generic(noun) else "other"
 

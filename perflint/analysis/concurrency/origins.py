@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.concurrency.admission import LIMITER
-from perflint.analysis.match import names_in
+from perflint.analysis.match import is_name, names_in
 from perflint.analysis.tree import walk
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -69,6 +69,6 @@ def _limited(made: cst.Call) -> bool:
         isinstance(part, cst.Arg)
         and part.keyword is not None
         and _LIMITS.match(part.keyword.value) is not None
-        and not (isinstance(part.value, cst.Name) and part.value.value == "None")
+        and not is_name(part.value, "None")
         for part in walk(made)
     )

@@ -125,8 +125,7 @@ def _looked_up(container: str | None, within: cst.CSTNode) -> bool:
 
 def starts_up(context: Context, node: cst.CSTNode) -> bool:
     """Whether the function around is one that runs when its object or server starts."""
-    functions = (above for above in context.tree.ancestors(node) if isinstance(above, cst.FunctionDef))
-    function = next(functions, None)
+    function = context.tree.function(node)
     return function is not None and _START.match(function.name.value) is not None
 
 

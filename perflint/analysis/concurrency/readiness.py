@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from perflint.analysis.concurrency.cancellation import called_name
 from perflint.analysis.concurrency.coroutines import coroutine
 from perflint.analysis.concurrency.elements import iterated
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, last_name
 from perflint.analysis.tree import walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -30,7 +29,7 @@ def known_done(context: Context, waited: cst.BaseExpression, call: cst.Call) -> 
     for part in walk_scope(function.body):
         match part:
             case cst.Call(args=args) if many or context.tree.span(part).start < start:
-                method = called_name(part)
+                method = last_name(part.func)
                 owner = part.func.value if isinstance(part.func, cst.Attribute) else part.func
                 if method in _WAITS and any(
                     dotted(each) in places for item in args for each in walk(item.value)

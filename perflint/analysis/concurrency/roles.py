@@ -8,14 +8,15 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property
+from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.objects import argument
-from perflint.analysis.outline import FunctionNode, Home, Outline
+from perflint.analysis.outline import FunctionNode, Home, Outline, generates, leaf
 from perflint.analysis.tree import Tree
 
 By = Literal["thread", "process", "timer", "task", "group", "executor", "to-thread"]
@@ -34,6 +35,16 @@ _ROUTES = {
 }
 _CLI = {"click", "typer", "cyclopts", "asyncclick", "rich_click"}
 _REQUESTS = {"Request", "WebSocket", "ServerRequest", "HttpRequest", "HTTPConnection"}
+_TASKS = {  # decorators of functions that a worker calls once per message, by the package they are of
+    "task": {"celery", "huey", "taskiq", "procrastinate"},
+    "shared_task": {"celery"},
+    "periodic_task": {"celery", "huey"},
+    "db_task": {"huey"},
+    "db_periodic_task": {"huey"},
+    "actor": {"dramatiq"},
+    "job": {"rq", "django_rq"},
+}
+_LAMBDAS = {"handler", "lambda_handler"}
 _DO = re.compile(r"do_[A-Z]+$")
 _CLEANUP = re.compile(
     r"^_*(a?(close|stop|shutdown|teardown|cleanup|dispose|terminate|disconnect|exit|del|kill)(_.*)?|cancel.*|a?exit__|del__|tear_?down.*|clean_?up.*|.*_(shutdown|cleanup|teardown|stop|close))$",
@@ -84,7 +95,7 @@ class Roles:
 
     def starts(self, function: FunctionNode | None) -> list[Start]:
         """Who starts the function as a thread, process or task. Empty for generators and for everything else."""
-        if function is None or _generates(function):
+        if function is None or generates(function):
             return []
         return self._of.get(function, [])
 
@@ -97,6 +108,10 @@ class Roles:
         arguments = [*function.args.posonlyargs, *function.args.args]
         names = [item.arg for item in arguments]
         if names[-3:] == ["scope", "receive", "send"]:
+            return True
+        if names == ["event", "context"] and function.name in _LAMBDAS:
+            return True
+        if self._views and next((name for name in names if name != "self"), "") == "request":
             return True
         first = next((item for item in arguments if item.arg not in ("self", "cls")), None)
         if first is not None and _last(first.annotation) in _REQUESTS:
@@ -117,9 +132,18 @@ class Roles:
                 return False
             case ast.Attribute(attr="event") if not isinstance(decorator, ast.Call):  # `@timeline.event`
                 return isinstance(function, ast.AsyncFunctionDef)
-            case ast.Attribute(attr=name):
-                return name in _ROUTES
+            case ast.Attribute(attr=name) if name in _ROUTES:
+                return True
+            case ast.Attribute(attr=name) | ast.Name(id=name):
+                return not self.outline.facts.packages.isdisjoint(_TASKS.get(name, ()))
         return False
+
+    @cached_property
+    def _views(self) -> bool:
+        """Whether the file holds views of Django, which are called with the request and carry no mark."""
+        place = PurePath(self.outline.facts.source.path)
+        named = place.stem == "views" or place.parent.name == "views"
+        return named and "django" in self.outline.facts.packages
 
     def _find(self) -> Iterator[Start]:
         for owner in (item for found in self.outline.classes.values() for item in found):
@@ -139,7 +163,7 @@ class Roles:
 
     def _started(self, call: ast.Call, home: Home) -> Iterator[tuple[By, ast.expr]]:
         """What the call starts: the function, as written there."""
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        name = leaf(call.func)
         qualified = library.canonical(self.outline.qualified(call.func, home.bound) or "")
         target = argument(call, "target", 1) if name != "Timer" else argument(call, "function", 1)
         if target is not None and (qualified in library.INHERITED or name in ("Thread", "Process", "Timer")):
@@ -198,15 +222,3 @@ def _last(annotation: ast.expr | None) -> str:
         case ast.Subscript(value=value):
             return _last(value)
     return ""
-
-
-@lru_cache(maxsize=1024)
-def _generates(function: ast.AST) -> bool:
-    stack = list(ast.iter_child_nodes(function))
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.Yield, ast.YieldFrom)):
-            return True
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(node))
-    return False

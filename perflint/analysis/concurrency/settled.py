@@ -8,10 +8,11 @@ from __future__ import annotations
 import libcst as cst
 
 from perflint.analysis import library
+from perflint.analysis.concurrency.carriers import carries
 from perflint.analysis.flow import Flow, bound_names
 from perflint.analysis.match import dotted
 from perflint.analysis.objects import Objects
-from perflint.analysis.tree import Comprehension, walk, walk_scope
+from perflint.analysis.tree import Comprehension, walk_scope
 
 _ENDS = {
     *(
@@ -43,11 +44,6 @@ def settled(objects: Objects, flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode)
     return bool(carriers) and any(
         _ends(node, carriers) for node in walk_scope(body) if not flow.inside(node, statement)
     )
-
-
-def awaited_at_once(flow: Flow, call: cst.CSTNode) -> bool:
-    """Whether the call itself is awaited, or its result asked for in the same statement."""
-    return _waits(flow, _small(flow, call), call)
 
 
 def _in_own_group(objects: Objects, flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode) -> bool:
@@ -105,34 +101,27 @@ def _carriers(flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode, statement: cst.
     for node in walk_scope(body):  # `pair = [t, u]`, `tasks.add(t)`
         match node:
             case cst.Assign(targets=targets, value=value) if not flow.inside(node, statement):
-                if isinstance(value, (cst.List, cst.Tuple, cst.Set, cst.Dict, *Comprehension)) and _mentions(
+                if isinstance(value, (cst.List, cst.Tuple, cst.Set, cst.Dict, *Comprehension)) and carries(
                     value, found
                 ):
                     found |= set().union(*(bound_names(item.target) for item in targets))
             case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=method)), args=args):
                 if (
                     method in _KEEPS
-                    and any(_mentions(item, found) for item in args)
+                    and any(carries(item, found) for item in args)
                     and (place := dotted(owner))
                 ):
                     found.add(place)
     return found
 
 
-def _mentions(node: cst.CSTNode, places: set[str]) -> bool:
-    return any(
-        isinstance(part, (cst.Name, cst.Attribute, cst.Subscript)) and dotted(part) in places
-        for part in walk(node)
-    )
-
-
 def _ends(node: cst.CSTNode, carriers: set[str]) -> bool:
     match node:
         case cst.Await(expression=expression):
-            return _mentions(expression, carriers)
-        case cst.For(iter=iterable, body=body) if _mentions(iterable, carriers):
+            return carries(expression, carriers)
+        case cst.For(iter=iterable, body=body) if carries(iterable, carriers):
             return any(isinstance(part, cst.Await) or _ends_call(part) for part in walk_scope(body))
-    return _ends_call(node) and _mentions(node, carriers)
+    return _ends_call(node) and carries(node, carriers)
 
 
 def _ends_call(node: cst.CSTNode) -> bool:

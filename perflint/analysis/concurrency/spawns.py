@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, keyword
 from perflint.analysis.objects import Made, Objects
 
 How = Literal["task", "group", "thread", "process", "executor", "pool", "loop-executor"]
@@ -46,7 +46,7 @@ def spawn(objects: Objects, node: cst.CSTNode) -> Spawn | None:
     if made is None or how is None:
         return None
     timer = made.type == "threading.Timer"
-    work = _keyword(node, "function" if timer else "target") or _argument(node, 1)
+    work = keyword(node, "function" if timer else "target") or _argument(node, 1)
     return Spawn(node, how, made.type.rpartition(".")[2], work, made)
 
 
@@ -66,7 +66,7 @@ def _by_method(objects: Objects, node: cst.Call, kind: str, method: str) -> Spaw
     made = objects.of(node)
     how = _CONSTRUCTED.get(made.type) if made is not None else None
     if made is not None and how is not None:  # `get_context().Process(target=f)`
-        return Spawn(node, how, made.type.rpartition(".")[2], _keyword(node, "target"), made)
+        return Spawn(node, how, made.type.rpartition(".")[2], keyword(node, "target"), made)
     return None
 
 
@@ -77,7 +77,3 @@ def _argument(node: cst.Call, position: int) -> cst.BaseExpression | None:
         if index == position:
             return item.value
     return None
-
-
-def _keyword(node: cst.Call, name: str) -> cst.BaseExpression | None:
-    return next((item.value for item in node.args if item.keyword and item.keyword.value == name), None)

@@ -1,4 +1,4 @@
-"""Whether somebody looks at how a started function ends."""
+"""Whether somebody looks at how work ends: a started function, a task that an attribute keeps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from perflint.analysis.concurrency.roles import Start, closes
 from perflint.analysis.facts import Facts
+from perflint.analysis.outline import Outline
 
+_BLIND = {
+    "cancel",
+    "done",
+    "cancelled",
+    "get_name",
+    "set_name",
+    "get_loop",
+}  # methods that tell nothing of a failure
+_CONTAINER = {"add", "append", "appendleft", "discard", "remove", "clear", "keys"}
 _LOOKS = {"result", "exception", "gather", "wait", "wait_for", "as_completed", "run_until_complete"}
 _FORGETS = {"discard", "remove", "pop"}
 _KEEPS = {"append", "add"}
@@ -31,6 +41,63 @@ def observed(facts: Facts, start: Start, joins: bool = False) -> bool:
     scope = start.home.function or facts.tree
     places = _carriers(scope, start.call)
     return any(_looks(node, start.call, places, joins) for node in ast.walk(scope))
+
+
+def watched(outline: Outline, attribute: str) -> bool:
+    """Whether anything in the file may learn from an attribute of that name how the task in it ended."""
+    parents = outline.once(_parents)
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == attribute and not _looks_away(node, parents)
+        for node in parents
+    )
+
+
+def _parents(outline: Outline) -> dict[ast.AST, ast.AST]:
+    return {child: node for node in ast.walk(outline.facts.tree) for child in ast.iter_child_nodes(node)}
+
+
+def _looks_away(node: ast.expr, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether this use of the attribute tells nothing about a failure."""
+    parent = parents[node]
+    if not isinstance(getattr(node, "ctx", None), ast.Load):
+        return True
+    match parent:
+        case ast.Attribute(attr=method):
+            return _method(parent, method, parents)
+        case ast.Subscript(value=value) if value is node:
+            return _looks_away(parent, parents)
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) if test is node:
+            return True
+        case ast.UnaryOp(op=ast.Not()) | ast.Compare() | ast.Delete() | ast.Assert():
+            return True
+        case ast.BoolOp():
+            return not isinstance(parents[parent], (ast.Assign, ast.Return, ast.Call, ast.Await))
+        case ast.Call(func=ast.Name(id="len" | "bool")):
+            return True
+        case ast.For(iter=iterable, target=ast.Name(id=item), body=body) if iterable is node:
+            return all(
+                _looks_away(part, parents)
+                for statement in body
+                for part in ast.walk(statement)
+                if isinstance(part, ast.Name) and part.id == item
+            )
+    return False
+
+
+def _method(parent: ast.Attribute, method: str, parents: dict[ast.AST, ast.AST]) -> bool:
+    call = parents[parent]
+    if method in _FORGETS and isinstance(call, ast.Call) and call.func is not parent:
+        return True  # handed over as a callback
+    if not isinstance(call, ast.Call) or call.func is not parent:
+        return False
+    if method == "add_done_callback":
+        match call.args:
+            case [ast.Attribute(attr=name)] | [ast.Lambda(body=ast.Call(func=ast.Attribute(attr=name)))]:
+                return name in _FORGETS
+        return False
+    if method == "pop":
+        return isinstance(parents[call], (ast.Expr, ast.Lambda))
+    return method in _BLIND | _CONTAINER
 
 
 def _looks(node: ast.AST, call: ast.Call, places: set[str], joins: bool) -> bool:

@@ -6,7 +6,7 @@ else refers to. Everything here asks whether a given growth is of that kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,6 +100,10 @@ class Accumulators:
                     if other.around is item.around:
                         found.setdefault(other.place, []).append(other)
         return self._grown[item.around].get(item.place, [item])
+
+    def first(self, item: Accumulator, ours: Callable[[Accumulator], bool]) -> bool:
+        """Whether it is the one to report of `ours` that grow the same place in the same loops."""
+        return ours(item) and next(filter(ours, self.same(item)), item) is item
 
     def _judge(self, growth: Growth) -> Accumulator | None:
         place, loop = dotted(growth.target), self.flow.loop(growth.node)

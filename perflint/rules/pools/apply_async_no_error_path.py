@@ -55,7 +55,7 @@ from perflint.analysis.concurrency.fates import called_back, fate, forsaken, loa
 from perflint.analysis.concurrency.guarded import catches, decorated, referred
 from perflint.analysis.concurrency.loggers import logging_expression
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, is_name, keyword
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -107,7 +107,7 @@ def _reports(node: cst.Call) -> bool:
             return True
         named = item.keyword.value if item.keyword is not None else None
         if named == "error_callback" or (named is None and index == _ERROR_CALLBACK):
-            return not (isinstance(item.value, cst.Name) and item.value.value == "None")
+            return not is_name(item.value, "None")
     return False
 
 
@@ -133,7 +133,7 @@ def _idle(read: cst.Name, context: Context) -> bool:
 
 def _fix(node: cst.Call, context: Context) -> Fix | None:
     """Log the exception."""
-    if not node.args or any(item.keyword and item.keyword.value == "error_callback" for item in node.args):
+    if not node.args or keyword(node, "error_callback") is not None:
         return None
     found = logging_expression(context, node)
     name = dotted(node.args[0].value) or "task"

@@ -43,6 +43,7 @@ from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
+from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import Comprehension, walk_scope
@@ -87,13 +88,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 
 def _returns_exceptions(node: cst.Call) -> bool:
-    return any(
-        item.keyword is not None
-        and item.keyword.value == "return_exceptions"
-        and isinstance(item.value, cst.Name)
-        and item.value.value == "True"
-        for item in node.args
-    )
+    return is_name(keyword(node, "return_exceptions"), "True")
 
 
 def _ignored(node: cst.Call, context: Context) -> bool:
@@ -149,8 +144,8 @@ def _harmless(work: cst.BaseExpression, node: cst.Call, context: Context) -> boo
     started = spawn(context.objects, work)
     if started is not None and isinstance(started.work, cst.Call):
         work = started.work
-    name = getattr(work.func, "attr", work.func)
-    if isinstance(name, cst.Name) and (name.value in _WAITS or closes(name.value)):
+    name = last_name(work.func)
+    if name in _WAITS or closes(name):
         return True
     function = called(context.objects, work)
     if is_cleanup(context.tree, work, work):

@@ -54,6 +54,7 @@ from perflint.analysis.concurrency.gathering import repair
 from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.facts import Gate
+from perflint.analysis.match import last_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.model.diagnostics import Finding, Severity
@@ -180,5 +181,4 @@ def _other_owner(work: cst.BaseExpression, context: Context) -> bool:
 
 def _reads(work: cst.BaseExpression) -> bool:
     """Whether the name of what is called says that it only reads."""
-    name = getattr(work.func, "attr", work.func) if isinstance(work, cst.Call) else None
-    return isinstance(name, cst.Name) and _READS.match(name.value) is not None
+    return isinstance(work, cst.Call) and _READS.match(last_name(work.func)) is not None

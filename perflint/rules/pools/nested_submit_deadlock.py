@@ -53,6 +53,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers, carries
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.facts import Gate
+from perflint.analysis.match import is_name
 from perflint.analysis.outline import FunctionNode, Home
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import Comprehension, walk_scope
@@ -130,9 +131,7 @@ def _waits(node: cst.Call, method: str, kind: str, function: cst.FunctionDef, co
     """Whether the function waits for the work that the call starts."""
     executor = kind in library.EXECUTORS
     if method == "shutdown":
-        return executor and not any(
-            isinstance(item.value, cst.Name) and item.value.value == "False" for item in node.args
-        )
+        return executor and not any(is_name(item.value, "False") for item in node.args)
     if method == "join":
         return not executor and not node.args
     if method in _BLOCKING or (method == "map" and not executor):

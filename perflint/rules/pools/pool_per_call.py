@@ -46,16 +46,17 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.crowds import crowd, header
+from perflint.analysis.concurrency.fates import reads_all
 from perflint.analysis.concurrency.piles import one_at_a_time, starts_up
-from perflint.analysis.concurrency.results import reads_all
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import contains, dotted, names_in
-from perflint.analysis.outline import FunctionNode
+from perflint.analysis.outline import FunctionNode, leaf
+from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk
-from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
 _TYPES = library.EXECUTORS | library.POOLS
 _PROCESSES = (library.PROCESS_EXECUTOR, library.PROCESS_POOL)  # they cost most to start
@@ -198,7 +199,7 @@ def _called_in_a_loop(function: FunctionNode, context: Context) -> bool:
     outline = context.facts.outline
     return any(
         home.loops
-        and function.name in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))
+        and leaf(call.func) == function.name
         and home.function is not function
         and outline.referred(call.func, home) is function
         for call, home in outline.calls
@@ -224,21 +225,10 @@ def _fix(node: cst.Call, context: Context) -> Fix | None:
         return None
     if not names_in(node).isdisjoint(_variables(loop)) or name in names_in(loop.iter, loop.target):
         return None
-    if not reads_all(with_.body, name, context):
+    if not reads_all(with_.body, name, context.names):
         return None
-    outer, inner = tree.span(loop), tree.span(with_)
-    end = max(tree.span(loop.iter).end, outer.start)
-    last = tree.span(with_.items[0]).end
-    headers = Span(outer.start, last)
-    if tree.comments(headers) or "\n" in tree.source.slice(outer.start, end) + tree.source.slice(
-        inner.start, last
-    ):
-        return None
-    edits = (
-        Edit(Span(outer.start, end), tree.source.slice(inner.start, last)),
-        Edit(Span(inner.start, last), tree.source.slice(outer.start, end)),
-    )
-    return Fix("Make the pool before the loop", edits, Applicability.UNSAFE)
+    edits = swapped_headers(tree, loop, with_)
+    return Fix("Make the pool before the loop", edits, Applicability.UNSAFE) if edits else None
 
 
 def _plain(node: cst.BaseExpression) -> bool:

@@ -38,9 +38,8 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.fanout import definition
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, names_in
+from perflint.analysis.match import dotted, keyword, names_in
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
 from perflint.analysis.tree import walk_scope
@@ -99,7 +98,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
         )
     ):
         return
-    if any(item.keyword and item.keyword.value == "chunksize" for item in node.args):
+    if keyword(node, "chunksize") is not None:
         return
     if name in _READS and len([item for item in node.args if item.keyword is None]) > 2:
         return
@@ -129,7 +128,7 @@ def _heavy(work: cst.BaseExpression, context: Context) -> bool:
     place = dotted(work)
     if place is None or _HEAVY.search(place.rpartition(".")[2]):
         return True
-    function, _ = definition(context, work)
+    function = context.objects.referred(work)
     if function is None:
         return False
     first = next((item for item in function.args.args if item.arg not in ("self", "cls")), None)

@@ -45,7 +45,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers, carries
 from perflint.analysis.concurrency.guarded import referred
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, is_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
@@ -189,7 +189,7 @@ def _ends_the_work(block: cst.With) -> bool:
     for node in walk_scope(block.body):
         match node:
             case cst.Call(func=cst.Attribute(attr=cst.Name(value="shutdown")), args=args):
-                if any(isinstance(item.value, cst.Name) and item.value.value == "False" for item in args):
+                if any(is_name(item.value, "False") for item in args):
                     return True
             case cst.Call(func=cst.Attribute(attr=cst.Name(value=method))) if method in _ENDS:
                 return True

@@ -47,6 +47,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.queueing import bounded
 from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.facts import Gate
+from perflint.analysis.match import keyword
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Finding, Severity
 
@@ -137,15 +138,11 @@ def _waits(node: cst.Call, method: str, context: Context) -> bool:
 
 def _for_ever(node: cst.Call) -> bool:
     """`timeout=math.inf`, `timeout=float("inf")`: the parameter is mandatory, and this is the way around it."""
-    for item in node.args:
-        if item.keyword is not None and item.keyword.value == "timeout":
-            match item.value:
-                case cst.Attribute(attr=cst.Name(value="inf")):
-                    return True
-                case cst.Call(
-                    func=cst.Name(value="float"), args=[cst.Arg(value=cst.SimpleString(value=text))]
-                ):
-                    return "inf" in text.lower()
+    match keyword(node, "timeout"):
+        case cst.Attribute(attr=cst.Name(value="inf")):
+            return True
+        case cst.Call(func=cst.Name(value="float"), args=[cst.Arg(value=cst.SimpleString(value=text))]):
+            return "inf" in text.lower()
     return False
 
 

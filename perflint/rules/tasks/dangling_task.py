@@ -46,7 +46,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.concurrency.fates import bound_name, fate
+from perflint.analysis.concurrency.fates import bound_name, called_back, fate
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import contains
@@ -81,23 +81,17 @@ _MESSAGE = (
     "task reference dropped: it can be garbage-collected mid-flight and no code sees its exception; "
     "keep it until it is done"
 )
-# Those who call back drop what the callback returns.
-_DROPS = {
-    *("call_soon", "call_soon_threadsafe", "call_later", "call_at", "add_done_callback"),
-    *("add_signal_handler", "add_reader", "add_writer"),
-}
-_DROPPING = {"signal.signal", "atexit.register"}
 
 
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
-    if not _spawns(node, context) or _told(node, context):
+    if not _spawns(node, context):
         return
     what = fate(context.names, context.flow, node)
-    if what in ("dropped", "underscore") or (what == "unread" and not _held(node, context)):
-        yield rule.finding(context, node, _MESSAGE, _fix(node, context))
-    elif (what == "lambda" and _called_back(node, context)) or _tested(node, context):
-        yield rule.finding(context, node, _MESSAGE)
+    dropped = what in ("dropped", "underscore") or (what == "unread" and not _held(node, context))
+    returned = (what == "lambda" and called_back(context.names, node)) or _tested(node, context)
+    if (dropped or returned) and not _told(node, context):
+        yield rule.finding(context, node, _MESSAGE, _fix(node, context) if dropped else None)
 
 
 def _told(node: cst.Call, context: Context) -> bool:
@@ -132,17 +126,6 @@ def _held(node: cst.Call, context: Context) -> bool:
         and item.test.value in ("True", "1")
         for item in walk_scope(function.body)
     )
-
-
-def _called_back(node: cst.Call, context: Context) -> bool:
-    """Whether the lambda that makes the task is handed to something that drops its result."""
-    handed = context.tree.parent(context.tree.parent(node) or node)
-    taker = context.tree.parent(handed) if isinstance(handed, cst.Arg) else None
-    if not isinstance(taker, cst.Call):
-        return False
-    if isinstance(taker.func, cst.Attribute) and taker.func.attr.value in _DROPS:
-        return True
-    return context.names.qualified(taker.func) in _DROPPING
 
 
 def _tested(node: cst.Call, context: Context) -> bool:

@@ -53,7 +53,7 @@ from perflint.analysis.concurrency.fates import fate
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, sole_small
+from perflint.analysis.match import dotted, is_name, keyword, sole_small
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
@@ -130,8 +130,8 @@ def _submission(node: cst.Call, kind: str, method: str, context: Context) -> Ite
 
 
 def _shutdown(node: cst.Call, kind: str, method: str, context: Context) -> Iterator[Finding]:
-    timeouts = [item.value for item in node.args if item.keyword and item.keyword.value == "timeout"]
-    limited = any(not (isinstance(item, cst.Name) and item.value == "None") for item in timeouts)
+    timeout = keyword(node, "timeout")
+    limited = timeout is not None and not is_name(timeout, "None")
     if kind in library.RUNTIME_POOLS and limited and _fate(node, context) in _IGNORED:
         written = context.tree.shown(node.func)
         message = f"result of `{written}(timeout=...)` ignored: False means that tasks still run; log it"

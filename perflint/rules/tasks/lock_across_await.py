@@ -53,7 +53,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine, suspensions
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted
+from perflint.analysis.match import dotted, last_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk_scope
 from perflint.fixing.imports import import_edit
@@ -82,7 +82,9 @@ def check(node: cst.With, context: Context) -> Iterator[Finding]:
     for item in node.items:
         if not isinstance(item.item, (cst.Name, cst.Attribute)):
             continue
-        if context.objects.type(item.item) not in library.THREAD_LOCKS or not _held(node, item.item, context):
+        if context.objects.type(item.item) not in library.THREAD_LOCKS or not _held(
+            node.body, item.item, context
+        ):
             continue
         fix = _fix(item.item, context) if len(node.items) == 1 else None
         yield rule.finding(context, item.item, _message(item.item, context), fix)
@@ -102,10 +104,10 @@ def check_acquire(node: cst.Expr, context: Context) -> Iterator[Finding]:
         yield rule.finding(context, node.value, _message(lock, context))
 
 
-def _held(node: cst.With, lock: cst.BaseExpression, context: Context) -> bool:
+def _held(body: cst.BaseSuite, lock: cst.BaseExpression, context: Context) -> bool:
     """Whether the body gives way to other tasks before any `release()` of its own."""
-    stops = [context.tree.span(item).start for item in suspensions(node.body, yields=True)]
-    releases = [context.tree.span(item).start for item in _releases(node.body, lock)]
+    stops = [context.tree.span(item).start for item in suspensions(body, yields=True)]
+    releases = [context.tree.span(item).start for item in _releases(body, lock)]
     return bool(stops) and min(stops) < min(releases, default=max(stops) + 1)
 
 
@@ -116,9 +118,7 @@ def _held_until_release(node: cst.Expr, lock: cst.BaseExpression, context: Conte
     waited = False
     for item in _after(block, line):
         if isinstance(item, cst.Try) and item.finalbody is not None and [*_releases(item.finalbody, lock)]:
-            inside = [context.tree.span(part).start for part in suspensions(item.body, yields=True)]
-            early = [context.tree.span(part).start for part in _releases(item.body, lock)]
-            return waited or (bool(inside) and min(inside) < min(early, default=max(inside) + 1))
+            return waited or _held(item.body, lock, context)
         if [*_releases(item, lock)]:
             return waited
         waited = waited or any(True for _ in suspensions(item, yields=True))
@@ -162,7 +162,7 @@ def _fix(lock: cst.BaseExpression, context: Context) -> Fix | None:
     """Make it an asyncio.Lock, with every place that the file uses it."""
     if context.objects.type(lock) != "threading.Lock" or context.config.target.low < (3, 10):
         return None  # before 3.10 an asyncio.Lock belongs to the loop that is current where it is made
-    name = lock.attr.value if isinstance(lock, cst.Attribute) else getattr(lock, "value", "")
+    name = last_name(lock)
     if not _private(lock, name, context):
         return None
     uses = _uses(name, context)

@@ -49,11 +49,11 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.concurrency import handlers
-from perflint.analysis.concurrency.cancellation import called_name, deferred, reaps
+from perflint.analysis.concurrency.cancellation import deferred, reaps
 from perflint.analysis.concurrency.coroutines import coroutine, entry, suspensions
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, names_in
+from perflint.analysis.match import dotted, last_name, names_in
 from perflint.analysis.rewrite import indentation
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import Loop, walk, walk_scope
@@ -163,7 +163,7 @@ def _raised_again(handler: cst.ExceptHandler, context: Context) -> bool:
         return True
     return any(
         isinstance(part, cst.Call)
-        and (context.names.qualified(part.func) in _ENDS or called_name(part) in ("uncancel", "reraise"))
+        and (context.names.qualified(part.func) in _ENDS or last_name(part.func) in ("uncancel", "reraise"))
         for part in walk_scope(handler.body)
     )
 

@@ -59,7 +59,7 @@ from perflint.analysis.concurrency.queueing import FULL, never_full, one_slot
 from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import dotted, names_in, sole_small
+from perflint.analysis.match import dotted, is_name, names_in, sole_small
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
@@ -219,13 +219,9 @@ def _tried_again(put: cst.Call, around: cst.CSTNode, context: Context) -> bool:
 def _answers(node: cst.CSTNode, context: Context) -> bool:
     """Whether the function returns a value elsewhere, so that a bare `return` is an answer."""
     return any(
-        isinstance(item, cst.Return) and item.value is not None and not _is_none(item.value)
+        isinstance(item, cst.Return) and item.value is not None and not is_name(item.value, "None")
         for item in walk_scope(own_function(context.tree, node) or context.tree.root)
     )
-
-
-def _is_none(node: cst.BaseExpression) -> bool:
-    return isinstance(node, cst.Name) and node.value == "None"
 
 
 def _ends(handler: cst.ExceptHandler, kind: type[cst.CSTNode]) -> bool:

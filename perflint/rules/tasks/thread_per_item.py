@@ -108,9 +108,7 @@ def _started_near(node: cst.Call, context: Context) -> bool:
 def _per_request(found: Spawn, context: Context) -> bool:
     """Whether each call of a request handler starts it, and goes on without it."""
     node = found.call
-    function = next(
-        (above for above in context.tree.ancestors(node) if isinstance(above, cst.FunctionDef)), None
-    )
+    function = context.tree.function(node)
     if function is None or not context.roles.handler(context.objects.definition(function)):
         return False
     if starts_up(context, node) or is_cleanup(context.tree, node) or one_at_a_time(context, node, function):

@@ -61,6 +61,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.piles import Pile, few, piles
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
+from perflint.analysis.match import keyword
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
 from perflint.analysis.tree import Comprehension, walk
@@ -148,7 +149,7 @@ def _reads_ahead(node: cst.Call, name: str, context: Context) -> Iterator[Findin
     kind = found[0]
     if kind in library.EXECUTORS and name == "map":
         sources = [item.value for item in node.args[1:] if item.keyword is None]
-        if any(item.keyword and item.keyword.value == "buffersize" for item in node.args):
+        if keyword(node, "buffersize") is not None:
             return
         cure = "bound how far it reads ahead"
     elif kind in library.POOLS and name != "map":
@@ -175,7 +176,7 @@ def _fix(node: cst.Call, kind: str, context: Context) -> Fix | None:
     title = f"Read at most {size} items ahead"
     if context.config.target.low >= _BUFFERSIZE:
         return Fix(title, (bound,), Applicability.UNSAFE)
-    if any(item.keyword and item.keyword.value == "chunksize" for item in node.args):
+    if keyword(node, "chunksize") is not None:
         return None
     found = runtime_import(context.source, context.facts.tree, context.config, "bounded_map")
     if found is None or tree.comments(tree.span(node.func)):

@@ -49,11 +49,11 @@ from typing import NamedTuple
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.attention import observed
 from perflint.analysis.concurrency.fates import bound_name, loads
 from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
+from perflint.analysis.concurrency.supervision import watched
 from perflint.analysis.facts import Gate
 from perflint.analysis.rewrite import insert_after
 from perflint.analysis.rule import Context, Rule
@@ -102,7 +102,11 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if not isinstance(started.work, cst.Call) or is_cleanup(context.tree, started.work, started.work):
         return
     kept = _kept(node, context)
-    if kept is None or context.objects.home(node).owner is None or observed(context.facts, kept.attribute):
+    if (
+        kept is None
+        or context.objects.home(node).owner is None
+        or watched(context.facts.outline, kept.attribute)
+    ):
         return
     function = called(context.objects, started.work)
     if function is not None and guarded(function, context.objects.outline):

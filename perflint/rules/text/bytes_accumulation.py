@@ -64,7 +64,7 @@ _SEARCHES = {"startswith", "endswith", "find", "rfind", "index", "rindex", "coun
 @rule.visits(*GROWING)
 def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
     for item in context.accumulators.of(node):
-        if item.kind != "bytes" or not _ours(item) or _first(item, context) is not item:
+        if item.kind != "bytes" or not context.accumulators.first(item, _ours):
             continue
         yield rule.finding(
             context,
@@ -77,11 +77,6 @@ def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
 
 def _ours(item: Accumulator) -> bool:
     return item.leads or item.trails or item.form == "middle"
-
-
-def _first(item: Accumulator, context: Context) -> Accumulator:
-    """One report for each value and loop."""
-    return next((other for other in context.accumulators.same(item) if _ours(other)), item)
 
 
 def _fix(item: Accumulator, context: Context) -> Fix | None:

@@ -68,7 +68,7 @@ _LOGS = {"debug", "info", "warning", "warn", "error", "critical", "exception", "
 @rule.visits(*GROWING)
 def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
     for item in context.accumulators.of(node):
-        if item.kind != "str" or not _ours(item) or _first(item, context) is not item:
+        if item.kind != "str" or not context.accumulators.first(item, _ours):
             continue
         if context.accumulators.quadratic(item, context.config.target) or copied(item, context.flow):
             continue
@@ -89,11 +89,6 @@ def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
 
 def _ours(item: Accumulator) -> bool:
     return item.adds_once and item.storage in ("local", "comprehension")
-
-
-def _first(item: Accumulator, context: Context) -> Accumulator:
-    """One report for each value and loop."""
-    return next((other for other in context.accumulators.same(item) if _ours(other)), item)
 
 
 def _read_while_growing(item: Accumulator, context: Context) -> bool:

@@ -62,12 +62,7 @@ rule = Rule(
 @rule.visits(*GROWING)
 def check(node: cst.CSTNode, context: Context) -> Iterator[Finding]:
     for item in context.accumulators.of(node):
-        if (
-            item.kind != "str"
-            or not _ours(item)
-            or _first(item, context) is not item
-            or _adorns(item, context)
-        ):
+        if item.kind != "str" or not context.accumulators.first(item, _ours) or _adorns(item, context):
             continue
         yield rule.finding(
             context,
@@ -89,11 +84,6 @@ def _adorns(item: Accumulator, context: Context) -> bool:
         loops = context.tree.ancestors(item.growth.node)
         return any(isinstance(above, cst.If) and context.flow.inside(above, item.loop) for above in loops)
     return any(binding.kind == "parameter" for binding in item.scope.bindings.get(item.place, ()))
-
-
-def _first(item: Accumulator, context: Context) -> Accumulator:
-    """One report for each value and loop."""
-    return next((other for other in context.accumulators.same(item) if _ours(other)), item)
 
 
 def _fix(item: Accumulator, context: Context) -> Fix | None:

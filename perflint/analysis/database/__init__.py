@@ -1,0 +1,1 @@
+"""What the rules about databases share: drivers, receivers, SQL texts, loops over items."""
