@@ -131,6 +131,11 @@ class Outline:
         return None
 
     @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """The node around each node of the file."""
+        return {child: node for node in ast.walk(self.facts.tree) for child in ast.iter_child_nodes(node)}
+
+    @cached_property
     def main_lines(self) -> list[range]:
         """The lines under `if __name__ == "__main__":`."""
         found = []

@@ -45,15 +45,11 @@ def observed(facts: Facts, start: Start, joins: bool = False) -> bool:
 
 def watched(outline: Outline, attribute: str) -> bool:
     """Whether anything in the file may learn from an attribute of that name how the task in it ended."""
-    parents = outline.once(_parents)
+    parents = outline.parents
     return any(
         isinstance(node, ast.Attribute) and node.attr == attribute and not _looks_away(node, parents)
         for node in parents
     )
-
-
-def _parents(outline: Outline) -> dict[ast.AST, ast.AST]:
-    return {child: node for node in ast.walk(outline.facts.tree) for child in ast.iter_child_nodes(node)}
 
 
 def _looks_away(node: ast.expr, parents: dict[ast.AST, ast.AST]) -> bool:

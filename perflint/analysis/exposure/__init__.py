@@ -1,0 +1,1 @@
+"""What the rules about exposed debugging share: addresses, guards, routes, values followed one step."""
