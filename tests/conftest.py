@@ -1,6 +1,9 @@
-"""Options shared by all tests."""
+"""Options and servers shared by all tests."""
+
+from collections.abc import Iterator
 
 import pytest
+import servers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,3 +13,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.postgres(tmp_path_factory.mktemp("postgres")) as uri:
+        yield uri

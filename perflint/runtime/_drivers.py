@@ -11,6 +11,9 @@ Cursor = Any
 
 _PG_IN_TRANSACTION = (2, 3)  # libpq's PQTRANS_INTRANS and PQTRANS_INERROR
 _MYSQL_IN_TRANSACTION = 1  # SERVER_STATUS_IN_TRANS
+_MYSQL_BAD_ROW = (1292, 1366, 3819, 4025)  # values and CHECKs that some drivers call operational errors
+_MYSQL = frozenset({"pymysql", "MySQLdb", "mysql", "asyncmy"})
+_PSYCOPG2_READY = 1  # STATUS_READY: the driver will send BEGIN
 _DATA_ERRORS = frozenset({"IntegrityError", "DataError", "IntegrityConstraintViolationError"})
 _ASYNC = frozenset({"aiosqlite", "asyncpg", "aiomysql", "asyncmy"})
 
@@ -22,6 +25,8 @@ def is_async(conn: Connection) -> bool:
 
 def is_data_error(error: BaseException) -> bool:
     """Whether the row is to blame: a constraint or a value. Never for errors of the server or the link."""
+    if module_of(error) in _MYSQL and error.args and error.args[0] in _MYSQL_BAD_ROW:
+        return True
     return any(kind.__name__ in _DATA_ERRORS for kind in type(error).__mro__)
 
 
@@ -171,6 +176,12 @@ class Psycopg2(Dialect):
             return super().write(cursor, sql, rows)
         return extras.execute_batch(cursor, sql, rows)
 
+    def begin(self) -> Any:
+        """Where the caller has sent COMMIT or ROLLBACK as text, the driver has not noticed, and would not begin anew."""
+        if not self.autocommit() and not self.in_transaction() and self.conn.status != _PSYCOPG2_READY:
+            self.conn.rollback()
+        return super().begin()
+
     def commit(self) -> Any:
         return self.run("COMMIT") if self.autocommit() else super().commit()
 
@@ -182,8 +193,8 @@ class MySQL(Dialect):
     """PyMySQL, MySQLdb, mysql.connector, aiomysql and asyncmy."""
 
     def closed(self) -> bool:
-        opened = getattr(self.conn, "open", True)
-        return opened is False or opened == 0
+        opened = getattr(self.conn, "open", True)  # mysql.connector has none, but forgets its number
+        return opened is False or opened == 0 or getattr(self.conn, "connection_id", 0) is None
 
     def in_transaction(self) -> bool:
         status = getattr(self.conn, "server_status", None)

@@ -1,0 +1,16 @@
+"""Proofs that a fix leaves the database as the code before it would; see differences.py."""
+
+import faulthandler
+from collections.abc import Iterator
+
+import pytest
+from databases import database as database
+
+SECONDS = 120  # a hang, such as a driver waiting for itself, ends the run with the stacks of all threads
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
