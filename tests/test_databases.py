@@ -1,18 +1,27 @@
 """What the database rules rest on: drivers, receivers, SQL texts, loops over items, what may move, lifetimes."""
 
+import ast
 import textwrap
 
 import libcst as cst
 import pytest
 from regions import call, context, loop
 
+from perflint.analysis.connections.capacity import capacity
 from perflint.analysis.connections.lifetimes import bound_to, lifetime, owned_elsewhere
+from perflint.analysis.connections.reuse import kept, same_in_loop
 from perflint.analysis.database import sql
 from perflint.analysis.database.drivers import CLASSES, CONNECTS, DRIVERS
 from perflint.analysis.database.items import in_batches, per_item
+from perflint.analysis.database.migrations import migrates, reads_rows
+from perflint.analysis.database.models import chain, model
 from perflint.analysis.database.purity import pure
 from perflint.analysis.database.receivers import receiver
-from perflint.analysis.database.statements import statement, text_of
+from perflint.analysis.database.rows import rows_of
+from perflint.analysis.database.statements import statement, table_of, text_of
+from perflint.analysis.database.transactions import connection_of
+from perflint.analysis.library import canonical
+from perflint.analysis.places import is_migration
 
 HEAD = "import sqlite3, psycopg, psycopg2, asyncpg, aiosqlite, redis, pymongo, boto3\nfrom contextlib import closing\nfrom sqlalchemy import create_engine, text, insert\nfrom sqlalchemy.orm import Session, sessionmaker\nfrom flask_sqlalchemy import SQLAlchemy\n"
 
@@ -58,6 +67,9 @@ def made(code: str, text: str, function: str | None = "f") -> str | None:
         ("def f():\n    pymongo.MongoClient().a.b.run()", "pymongo.collection.Collection"),
         ("def f():\n    with redis.Redis().pipeline() as x:\n        x.run()", "redis.client.Pipeline"),
         ("def f():\n    x = sqlite3.connect(p)\n    x = other()\n    x.run()", None),
+        ("def f():\n    x = boto3.resource('dynamodb').Table('t')\n    x.run()", "boto3.dynamodb.Table"),
+        ("X = boto3.resource('dynamodb').Table('t')\ndef f():\n    X.run()", "boto3.dynamodb.Table"),
+        ("def f():\n    x = boto3.resource('s3')\n    x.run()", None),
     ],
 )
 def test_receivers_are_followed_to_what_makes_them(code: str, expected: str | None) -> None:
@@ -184,6 +196,7 @@ LOOPS = [
     ("for k in ('a', 'b'):\n        X", False),
     ("for r in rows:\n        for k in ('a', 'b'):\n            X", True),
     ("for attempt in range(5):\n        X", False),
+    ("for attempt_id in rows:\n        X", True),
     (
         "for i in range(3):\n        try:\n            X\n            break\n        except E:\n            pass",
         False,
@@ -277,6 +290,111 @@ def test_lifetimes(code: str, expected: tuple[bool, bool]) -> None:
     assert (life.escapes, life.closed) == expected
 
 
+def test_migrations() -> None:
+    assert is_migration("shop/migrations/0001_initial.py") and is_migration("alembic/versions/ab12.py")
+    assert is_migration("db/_migrations/versions/sqlite/ab12.py")
+    assert not is_migration("shop/models.py") and not is_migration("migrations/shop/a/b/models.py")
+
+
+MODELS = [
+    ("from shop.models import Item", "Item", "django"),
+    ("from . import models", "models.Item", "django"),
+    ("from django.db.models import Q", "Q", None),
+    ("from shop.models import item", "item", None),
+    ("from shop import Item", "Item", None),
+    ("import mongoengine\nfrom shop.models import Item", "Item", None),
+    ("import peewee\nfrom shop.models import Item", "Item", "peewee"),
+    ("import peewee\nclass Item(peewee.Model): pass", "Item", "peewee"),
+    ("from django.db import models\nclass Item(models.Model): pass", "Item", "django"),
+    ("class Item: pass", "Item", None),
+    ("from django.contrib.auth import get_user_model\nItem = get_user_model()", "Item", "django"),
+]
+
+
+@pytest.mark.parametrize(("head", "name", "orm"), MODELS)
+def test_models(head: str, name: str, orm: str | None) -> None:
+    found = context(f"{head}\ndef f():\n    {name}.run()\n", "f")
+    assert model(found, call(found, "run").func.value) == orm
+
+
+def test_queries() -> None:
+    head = "from shop.models import Item\n"
+    found = context(f"{head}def f():\n    Item.objects.filter(a=1).all().run()\n", "f")
+    assert chain(found, call(found, "run()")).methods == ["run", "all", "filter"]
+
+
+KEPT = [
+    ("found.append(connect('x'))", True),
+    ("c = connect('x')\n        found.append(c)", True),
+    ("c = connect('x')\n        use(c)", False),
+    ("self.c = connect('x')", True),
+    ("found['x'] = connect('x')", True),
+    ("yield connect('x')", True),
+    ("connect('x').run()", False),
+    ("with connect('x') as c:\n            use(c)", False),
+]
+
+
+@pytest.mark.parametrize(("code", "expected"), KEPT)
+def test_what_a_turn_makes_to_keep(code: str, expected: bool) -> None:
+    found = context(f"def f(self, rows, found):\n    for r in rows:\n        {code}\n", "f")
+    assert kept(found, call(found, "connect"), loop(found)) is expected
+
+
+SAME = [
+    ("'x'", True),
+    ("host=HOST, port=5432", True),
+    ("r", False),
+    ("host=r.host", False),
+    ("os.environ['X']", True),
+    ("os.getenv('X')", True),
+    ("next_host()", False),
+    ("**options", True),
+    ("self.dsn", True),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), SAME)
+def test_arguments_that_stay_the_same(arguments: str, expected: bool) -> None:
+    code = f"import os\ndef f(self, rows, options):\n    for r in rows:\n        connect({arguments})\n"
+    found = context(code, "f")
+    assert same_in_loop(found, call(found, "connect"), loop(found)) is expected
+
+
+SIZES = [
+    ("create_engine(u)", 15),
+    ("create_engine(u, pool_size=N, max_overflow=0)", 7),
+    ("create_engine(u, max_overflow=-1)", None),
+    ("create_engine(u, pool_size=size)", None),
+    ("create_engine(u, **options)", None),
+    ("create_engine('sqlite://')", None),
+    ("psycopg_pool.ConnectionPool(u)", 4),
+    ("psycopg_pool.ConnectionPool(u, min_size=2, max_size=9)", 9),
+    ("asyncpg.create_pool(u)", 10),
+    ("redis.ConnectionPool()", None),
+    ("redis.ConnectionPool(max_connections=3)", 3),
+    ("requests.Session()", 10),
+    ("urllib3.PoolManager()", 1),
+    ("urllib3.PoolManager(block=True)", None),
+    ("httpx.Client()", 100),
+    ("aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=5))", 5),
+]
+
+
+@pytest.mark.parametrize(("code", "size"), SIZES)
+def test_how_many_connections_a_pool_keeps(code: str, size: int | None) -> None:
+    head = "import asyncpg, psycopg_pool, redis, requests, urllib3, httpx, aiohttp\nfrom sqlalchemy import create_engine\nN = 7\n"
+    found = context(f"{head}def f(u, size, options):\n    x = {code}\n", "f")
+    made = next(
+        item
+        for item, _ in found.facts.outline.calls
+        if ast.unparse(item) == ast.unparse(ast.parse(code, mode="eval"))
+    )
+    kind = canonical(found.facts.outline.qualified(made.func))
+    pool = capacity(kind, made, found.facts.outline)
+    assert (pool.size if pool else None) == size
+
+
 def test_set_up_for_others() -> None:
     found = context("@pytest.fixture\ndef f():\n    sqlite3.connect(p)\n", "f")
     assert owned_elsewhere(found, call(found, "connect"))
@@ -284,3 +402,73 @@ def test_set_up_for_others() -> None:
     assert owned_elsewhere(found, call(found, "connect"))
     found = context("def f():\n    sqlite3.connect(p)\n", "f")
     assert not owned_elsewhere(found, call(found, "connect"))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("cur.execute(Q, (r.a, r.b))", "((r.a, r.b) for r in rows)"),
+        ("cur.execute(Q, r)", "rows"),
+        ("if r.a:\n            cur.execute(Q, r)", "(r for r in rows if r.a)"),
+        ("if r is None: continue\n        cur.execute(Q, r)", "(r for r in rows if r is not None)"),
+        ("if a or r: continue\n        cur.execute(Q, r)", "(r for r in rows if not (a or r))"),
+        ("x = r + 1\n        cur.execute(Q, (x * 2,))", "(((r + 1) * 2,) for r in rows)"),
+        ("x = r.strip()\n        cur.execute(Q, {'x': x})", "({'x': r.strip()} for r in rows)"),
+        ("x = r\n        cur.execute(Q, (x, x))", None),
+        ("x = r\n        cur.execute(Q, (f'{x}',))", None),
+        ("cur.execute(Q, (compute(r),))", None),
+        ("print(r)\n        cur.execute(Q, r)", None),
+        ("# why\n        cur.execute(Q, r)", None),
+    ],
+)
+def test_the_rows_of_a_loop(body: str, expected: str | None) -> None:
+    found = context(f"def f(cur, rows, a):\n    for r in rows:\n        {body}\n", "f")
+    write = call(found, "cur.execute")
+    rows = rows_of(found, loop(found), write.args[1:], [found.tree.parent(write)])
+    assert (rows and rows.generator()) == expected
+
+
+def test_values_apart() -> None:
+    found = context("def f(c, rows):\n    for r in rows:\n        c.execute(Q, r.a, *r.b)\n", "f")
+    write = call(found, "c.execute")
+    rows = rows_of(found, loop(found), write.args[1:], [found.tree.parent(write)], apart=True)
+    assert rows is not None and rows.listed(found, loop(found)) == "[(r.a, *r.b) for r in rows]"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("insert(users).values(a=1)", "users"),
+        ("users.insert()", "users"),
+        ("update(users).where(users.c.a == 1)", "users"),
+        ("change", "users"),
+        ("text('x')", None),
+    ],
+)
+def test_what_a_construct_is_about(code: str, expected: str | None) -> None:
+    found = context(HEAD + f"def f(users):\n    change = insert(users)\n    mark({code})\n", "f")
+    table = table_of(found, call(found, "mark(").args[0].value)
+    assert (table and found.tree.code(table)) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("cur = conn.cursor()\n    mark(cur)", "conn"),
+        ("with conn.cursor() as cur:\n        mark(cur)", "conn"),
+        ("with closing(self.conn.cursor()) as cur:\n        mark(cur)", "self.conn"),
+        ("mark(conn.cursor())", "conn"),
+        ("mark(conn)", "conn"),
+        ("cur = other()\n    mark(cur)", "cur"),
+    ],
+)
+def test_the_connection_of_a_cursor(code: str, expected: str) -> None:
+    found = context(HEAD + f"def f(self, conn):\n    {code}\n", "f")
+    assert found.tree.code(connection_of(found, call(found, "mark(").args[0].value)) == expected
+
+
+def test_migrations_by_import() -> None:
+    found = context("from alembic import op\ndef f(rows):\n    for r in rows:\n        mark(r)\n", "f")
+    assert migrates(found) and not reads_rows(found, loop(found))
+    found = context("def f(s: Session):\n    for r in s.query(T).all():\n        mark(r)\n", "f")
+    assert not migrates(found) and reads_rows(found, loop(found))

@@ -226,3 +226,8 @@ def test_the_runtime_is_imported_only_where_it_is_wanted_and_runs() -> None:
     assert runtime("", Config(runtime_fixes=True, target=Target((3, 9), (3, 13)))) is None
     assert runtime("", Config(runtime_fixes=True, target=Target((3, 10), (3, 10)))) is not None
     assert runtime("from perflint.runtime import guard\n", Config()) is None
+
+
+def test_a_submodule_is_imported_beside_its_package() -> None:
+    assert written("import a\nb = 1\n", "a.c", "b") == "import a.c | a.c.b"
+    assert written("import a\nb = a = 1\n", "a.c", "b") is None

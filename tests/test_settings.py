@@ -53,6 +53,11 @@ def test_all_keys(tmp_path: Path) -> None:
         default-limit = 10
         default-queue-size = 20
         small-limit = 1
+        close-on-exception = true
+        min-calls = 2
+        http-clients = ["a.Client"]
+        default-timeout = 9
+        debug-any-host = true
         pedantic = true
         [tool.perflint.per-file-ignores]
         "tests/*" = ["PRF2"]
@@ -75,6 +80,11 @@ def test_all_keys(tmp_path: Path) -> None:
         default_limit=10,
         default_queue_size=20,
         small_limit=1,
+        close_on_exception=True,
+        min_calls=2,
+        http_clients=("a.Client",),
+        default_timeout=9,
+        debug_any_host=True,
         pedantic=True,
     )
 

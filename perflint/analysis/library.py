@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from perflint.analysis.connections import clients
 from perflint.analysis.database import drivers
+from perflint.analysis.exposure import frameworks
 
 THREAD_EXECUTOR = "concurrent.futures.ThreadPoolExecutor"
 PROCESS_EXECUTOR = "concurrent.futures.ProcessPoolExecutor"
@@ -80,12 +81,14 @@ _ALIASES = {
     "anyio.abc.Semaphore": "anyio.Semaphore",
     **drivers.ALIASES,
     **clients.ALIASES,
+    **frameworks.ALIASES,
 }
 
 CLASSES = (
     EXECUTORS | POOLS | {LOOP} | GROUPS | {TASK, FUTURE, RESULT} | THREADS | {PROCESS}
     | QUEUES | THREAD_LOCKS | ASYNC_LOCKS | EVENTS | RUNTIME_POOLS
     | {"threading.Barrier", "multiprocessing.Barrier"} | drivers.CLASSES | clients.CLASSES
+    | frameworks.CLASSES
 )  # fmt: skip
 
 # Functions, and what they return.
@@ -113,11 +116,16 @@ METHODS = {
     **clients.METHODS,
 }
 # (type, attribute) -> the attribute's type; "*" stands for any attribute and any subscript.
-ATTRIBUTES = drivers.ATTRIBUTES
+ATTRIBUTES = {**drivers.ATTRIBUTES, **frameworks.ATTRIBUTES}
 # What gives back what it is given, for a `with`.
 WRAPPERS = frozenset({"contextlib.closing", "contextlib.aclosing", "contextlib.nullcontext"})
 # A base class of a class of this file that makes its objects count as of that type.
+SUBCLASSED = THREADS | {PROCESS} | frameworks.CLASSES
+# Those of them whose objects run on their own.
 INHERITED = THREADS | {PROCESS}
+
+# Functions that return what their first argument names: {function: {argument: type}}.
+NAMED = drivers.NAMED
 
 
 def canonical(qualified: str) -> str:

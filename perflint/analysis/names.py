@@ -126,6 +126,14 @@ class Names:
         """Whether a builtin's name, written in this scope, means that builtin: for text that a fix adds."""
         return self._qualified_name(name, scope) == f"builtins.{name}"
 
+    def free(self, name: str, scope: Scope) -> bool:
+        """Whether a fix may bind the name in this scope: nothing in it or inside it uses it, nor does the module."""
+        facts = self.facts
+        if facts.star_import or name in facts.global_names or name in facts.bindings:
+            return False
+        used = (name in item.reads or name in item.bindings or name in item.declared for item in (scope, *scope.within()))
+        return name not in facts.imports_anywhere and not any(used)
+
     def _qualified_name(self, name: str, scope: Scope) -> str | None:
         owner = scope.owner(name)
         if owner is not None and owner is not self.top:

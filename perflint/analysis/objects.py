@@ -179,6 +179,8 @@ class Objects:
         kind = library.made_by(qualified) if qualified else None
         if kind is not None:
             return Made(kind, (self._ast(node),))
+        if qualified in library.NAMED:
+            return _named(qualified, self._ast(node))
         if qualified in library.WRAPPERS:
             return self.of(node.args[0].value) if len(node.args) == 1 else None
         maker = self.of(node.func)
@@ -271,6 +273,8 @@ class Objects:
         kind = library.made_by(self._canonical(qualified)) if qualified else None
         if kind is not None:
             return Made(kind, (node,))
+        if qualified in library.NAMED:
+            return _named(qualified, node)
         if qualified in library.WRAPPERS:
             return self._value(node.args[0], home) if len(node.args) == 1 else None
         maker = self._value(function, home)
@@ -315,12 +319,12 @@ class Objects:
         return None
 
     def _own_class(self, name: str, call: ast.Call) -> Made | None:
-        """An object of a class of this file that derives from a thread or process."""
+        """An object of a class of this file that derives from a thread, a process or a web application."""
         classes = self.outline.classes.get(name, ())
         if len(classes) != 1 or name in self.names.facts.imports_anywhere:
             return None
         bases = [library.canonical(base) for base in self.outline.bases(classes[0])]
-        kind = next((base for base in bases if base in library.INHERITED), None)
+        kind = next((base for base in bases if base in library.SUBCLASSED), None)
         return Made(kind, (call,), classes[0]) if kind else None
 
 
@@ -330,6 +334,14 @@ def _from_method(owner: Made, method: str, call: ast.Call) -> Made | None:
         return Made(kind, (call,)) if kind else None
     returned = library.METHODS.get((owner.type, method))
     return Made(returned, (call,)) if returned else None
+
+
+def _named(qualified: str, call: ast.Call) -> Made | None:
+    """What `boto3.resource("dynamodb")` returns."""
+    match call.args:
+        case [ast.Constant(value=str(word)), *_] if word in library.NAMED[qualified]:
+            return Made(library.NAMED[qualified][word], (call,))
+    return None
 
 
 def _attribute(owner: Made | None, name: str) -> Made | None:

@@ -18,3 +18,8 @@ def is_test_file(path: str) -> bool:
 def is_script(path: str) -> bool:
     """Whether the path is that of a program run by hand: directly in `scripts/`, `tools/`, `examples/` or the like."""
     return PurePath(path).parent.name in ("scripts", "tools", "examples", "samples", "benchmarks", "bench")
+
+
+def is_migration(path: str) -> bool:
+    """Whether the path is that of a step of a database's schema, which runs once: in `migrations/` or `versions/`."""
+    return not {"migrations", "versions"}.isdisjoint(PurePath(path).parts[-3:-1])

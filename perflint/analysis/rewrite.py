@@ -99,16 +99,6 @@ def indented(tree: Tree, lines: Span, by: str) -> list[Edit]:
     return edits
 
 
-def enclosed_in(
-    tree: Tree, header: str, first: cst.BaseStatement, last: cst.BaseStatement, by: str
-) -> list[Edit]:
-    """Put the statements from `first` to `last` of one block under `header:`, moved to the right by `by`."""
-    lines = Span(statement_lines(tree, first).start, statement_lines(tree, last).end)
-    edits = indented(tree, lines, by)
-    opening = Edit(Span(lines.start, lines.start), f"{indentation(tree, first)}{header}:\n{by}")
-    return [opening, *(edit for edit in edits if edit.span.start > lines.start)]
-
-
 def swapped_headers(tree: Tree, loop: cst.For, with_: cst.With) -> tuple[Edit, Edit] | None:
     """Put the header of a `with` that is the whole body of a loop before the loop: the two change places.
 

@@ -43,7 +43,9 @@ def import_edit(
     if bound := names.bound_to(module):
         return f"{bound}.{name}" if name else bound, None
     for statement, binds, expression in _forms(module, name):
-        if binds not in names.used and binds not in taken:
+        # `import a` binds what `import a.b` binds
+        same = statement.startswith("import ") and names.bound_to(binds) == binds
+        if (same or binds not in names.used) and binds not in taken:
             return expression, _insertion(source, tree, statement)
     return None
 

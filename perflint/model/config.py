@@ -53,6 +53,11 @@ class Config:
     default_queue_size: int = 1000  # the bound that fixes set on queues
     small_limit: int = 64  # this many items are no crowd
     db_receiver_heuristic: bool = True  # a name such as `cur` may stand for a database's object
+    close_on_exception: bool = False  # report connections that are closed only where nothing fails
+    min_calls: int = 0  # so many requests of one function count for PRF601; 0: only loops do
+    http_clients: tuple[str, ...] = ()  # qualified names that PRF602 adds to its clients
+    default_timeout: int = 30  # the seconds that fixes set on requests
+    debug_any_host: bool = False  # PRF701 counts debug mode on any address, 127.0.0.1 too
     pedantic: bool = False  # report what is only likely, too
 
 

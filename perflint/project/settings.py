@@ -293,6 +293,11 @@ _READERS: dict[str, Reader] = {
     "default-queue-size": _count,
     "small-limit": _count,
     "db-receiver-heuristic": _boolean,
+    "close-on-exception": _boolean,
+    "min-calls": _count,
+    "http-clients": _strings,
+    "default-timeout": _count,
+    "debug-any-host": _boolean,
     "pedantic": _boolean,
 }
 KEYS = {

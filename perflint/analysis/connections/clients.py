@@ -47,7 +47,6 @@ SERVICE_CLIENTS = frozenset(
     for package, names in {
         "openai": ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"),
         "anthropic": ("Anthropic", "AsyncAnthropic"),
-        "boto3": ("client", "resource", "Session"),
         "google.genai": ("Client",),
         "stripe": ("StripeClient",),
         "slack_sdk": ("WebClient",),

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import libcst as cst
 
-from perflint.analysis.match import last_name, names_in
+from perflint.analysis.concurrency.fates import loads
+from perflint.analysis.connections.clients import VERBS
+from perflint.analysis.connections.isolation import held_as
+from perflint.analysis.database.statements import bound_in
+from perflint.analysis.match import keyword, last_name, names_in
 from perflint.analysis.patterns.uses import sole_binding
-from perflint.analysis.tree import walk
+from perflint.analysis.tree import Comprehension, Loop, walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -20,14 +24,21 @@ Host = Literal["same", "varies", "unknown"]
 _AUTHORITY = re.compile(r"^\w*://")
 # A variable of this name stands for a place of its own in each turn.
 _PLACE = re.compile(
-    r"(^|_)(hosts?|hostnames?|fqdns?|(sub)?domains?|sites?|mirrors?|peers?|servers?|nodes?|instances?|machines?|"
+    r"(^|_)(hosts?|hostnames?|fqdns?|(sub)?domains?|sites?|mirrors?|peers?|servers?|nodes?|instances?|machines?|masters?|agents?|"
     r"ips?|ip_?addr(ess(es)?)?|addrs?|address(es)?|workers?|replicas?|brokers?|gateways?|base_?urls?|base|origins?|"
     r"proxy|proxies|devices?|feeds?|registry|registries|remotes?|clusters?|ports?|services?|backends?|containers?|"
     r"webhooks?|hooks?|callbacks?|indexes|schemes?|protocols?|routers?|cameras?|resolvers?|providers?)\d*(_url|_uri)?s?$",
     re.I,
 )
 _DEPTH = 4
-_FIELD = re.compile(r"%[sdr(]|\{")
+_FIELD = re.compile(r"%(?:\((\w+)\))?[sdr]|\{(\w*)[^{}]*\}")
+_RARE = re.compile(
+    r"oauth|token\b|log_?in\b|log_?out|authori[sz]|callback|webhook|latest|release|version\b|_version", re.I
+)
+_REQUESTS = {*VERBS, "stream", "urlopen"}
+_SUCCESS = re.compile(
+    r"^(?!not\b).*(\.ok\b|is_success|status(_code)?\s*(==\s*(2\d\d|\w*\.?(codes\.ok|OK\b))|<\s*[34]00|in\b))"
+)
 _JOINS = {"urljoin", "join", "str", "quote", "URL", "urlunparse", "Request"}
 
 Part = str | cst.BaseExpression
@@ -46,13 +57,77 @@ def host(context: Context, url: cst.BaseExpression | None, changing: set[str]) -
                 return "same"  # what comes after is the path
         elif names_in(part) & changing:
             begins = part is parts[0]
-            named = any(_PLACE.search(word) for word in _words(part) | (names_in(part) & changing))
+            named = names_a_place(_words(part) | (names_in(part) & changing))
             if not begins or named:
                 return "varies"
             return "varies" if _continues_with_path(parts[1:]) else "unknown"
         elif not text:
             return "same"  # `BASE + path`
     return "same"
+
+
+def url_of(call: cst.Call) -> cst.BaseExpression | None:
+    """The URL that a request is given: `get(url)`, `request(method, url)`, `stream(method, url)`."""
+    position = 1 if last_name(call.func) in ("request", "stream") else 0
+    plain = [item.value for item in call.args if item.keyword is None and not item.star]
+    if last_name(call.func) == "urlopen" and plain and isinstance(plain[0], cst.SimpleString):
+        position = int(not _AUTHORITY.match(str(plain[0].evaluated_value)))  # `pool.urlopen("GET", url)`
+    return keyword(call, "url") or (plain[position] if len(plain) > position else None)
+
+
+def hosts_asked(context: Context, node: cst.Call, within: cst.CSTNode) -> set[Host]:
+    """How the hosts that a new client asks depend on what the loop or function `within` binds."""
+    if keyword(node, "base_url") is not None:
+        return {"same"}
+    held = held_as(context, node)
+    calls = list(asked(context, held)) if held is not None else []
+    above = context.tree.parent(context.tree.parent(node) or node)
+    if held is None and isinstance(above, cst.Call):  # `Session().get(u)`
+        calls = [above]
+    loops = (*Loop, *Comprehension)
+    own = bound_in(within) if isinstance(within, loops) else set(context.names.inside(within).bindings)
+    return {host(context, url_of(call), own) for call in calls} or {"unknown"}
+
+
+def asked(context: Context, client: cst.Name) -> Iterator[cst.Call]:
+    """The requests that are made by a client of that name."""
+    for read in loads(context.names, client):
+        method = context.tree.parent(read)
+        call = context.tree.parent(method) if isinstance(method, cst.Attribute) else None
+        if isinstance(call, cst.Call) and call.func is method and last_name(method) in _REQUESTS:
+            yield call
+
+
+def first_that_works(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
+    """Whether a `for` tries one address after the other until one answers: the first success ends it."""
+    for part in walk_scope(loop.body) if isinstance(loop, cst.For) else ():
+        if isinstance(part, (cst.Break, cst.Return)):
+            for above in context.tree.ancestors(part):
+                if above is loop:
+                    break
+                if isinstance(above, cst.If) and _SUCCESS.search(context.tree.code(above.test)):
+                    return True
+                if (
+                    isinstance(above, cst.Try)
+                    and _in_body(context, part, above)
+                    and _in_body(context, node, above)
+                ):
+                    return True
+    return False
+
+
+def rare(name: str, url: str = "") -> bool:
+    """Whether a request is made once per user or release: a log-in, the set-up of an account, a look for updates."""
+    return _RARE.search(name + url) is not None
+
+
+def names_a_place(names: set[str]) -> bool:
+    """Whether a variable of such a name stands for another host in each turn: `server`, `mirror`."""
+    return any(_PLACE.search(name) for name in names)
+
+
+def _in_body(context: Context, node: cst.CSTNode, tried: cst.Try) -> bool:
+    return bool(tried.handlers) and context.flow.inside(node, tried.body)
 
 
 def _continues_with_path(rest: list[Part]) -> bool:
@@ -103,14 +178,34 @@ def _parts(context: Context, node: cst.BaseExpression, depth: int) -> Iterator[P
 def _filled(
     context: Context, template: cst.BaseExpression, values: cst.BaseExpression, depth: int
 ) -> Iterator[Part]:
-    """A template up to its first field, then all that is filled in."""
+    """A template with what is filled into its fields."""
+    given = _values(values)
+    count = 0
     for part in _parts(context, template, depth):
-        if isinstance(part, str) and (field := _FIELD.search(part)):
-            if field.start():
-                yield part[: field.start()]
-            yield from (item.value for item in values.args) if isinstance(values, cst.Call) else (values,)
-            return
-        yield part
+        if not isinstance(part, str):
+            yield part
+            continue
+        start = 0
+        for field in _FIELD.finditer(part):
+            if field.start() > start:
+                yield part[start : field.start()]
+            name = field[1] or field[2] or ""
+            key = name if name and not name.isdigit() else str(int(name or count))
+            count, start = count + 1, field.end()
+            yield given.get(key, values)
+        if part[start:]:
+            yield part[start:]
+
+
+def _values(node: cst.BaseExpression) -> dict[str, cst.BaseExpression]:
+    """What fills a template, by position and name."""
+    if isinstance(node, cst.Call):
+        named = {item.keyword.value: item.value for item in node.args if item.keyword is not None}
+        plain = [item.value for item in node.args if item.keyword is None and not item.star]
+        return {**{str(index): item for index, item in enumerate(plain)}, **named}
+    if isinstance(node, cst.Tuple):
+        return {str(index): item.value for index, item in enumerate(node.elements)}
+    return {} if isinstance(node, cst.Dict) else {"0": node}
 
 
 def _local(context: Context, node: cst.Name, name: str) -> cst.BaseExpression | None:

@@ -82,9 +82,13 @@ def owned_elsewhere(context: Context, node: cst.CSTNode) -> bool:
     function = next((item for item in context.tree.ancestors(node) if isinstance(item, Function)), None)
     if not isinstance(function, cst.FunctionDef):
         return isinstance(function, cst.Lambda)
-    if _OWNING.match(function.name.value):
-        return True
-    for decorator in function.decorators:
+    return bool(_OWNING.match(function.name.value)) or managed(context, node)
+
+
+def managed(context: Context, node: cst.CSTNode) -> bool:
+    """Whether the function around is a context manager or fixture by its decorator: it goes on after its `yield`."""
+    function = context.tree.function(node)
+    for decorator in function.decorators if function is not None else ():
         called = (
             decorator.decorator.func if isinstance(decorator.decorator, cst.Call) else decorator.decorator
         )

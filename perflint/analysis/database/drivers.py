@@ -231,7 +231,7 @@ REDIS = "redis.Redis"
 ASYNC_REDIS = "redis.asyncio.Redis"
 REDIS_PIPELINE = "redis.client.Pipeline"
 ELASTICSEARCH = "elasticsearch.Elasticsearch"
-DYNAMO = "boto3.dynamodb"  # what boto3.resource("dynamodb") returns; no name of its own
+DYNAMO = "boto3.dynamodb"  # what boto3.resource("dynamodb") returns; it has no name of its own
 DYNAMO_TABLE = "boto3.dynamodb.Table"
 DYNAMO_WRITER = "boto3.dynamodb.table.BatchWriter"
 
@@ -252,6 +252,9 @@ RETURNS = {
     "redis.asyncio.from_url": ASYNC_REDIS,
     "redis.asyncio.Redis.from_url": ASYNC_REDIS,
 }
+
+# Functions that return what their first argument names.
+NAMED = {"boto3.resource": {"dynamodb": DYNAMO}}
 
 # (type of the receiver, method) -> what the call returns, awaits to, or enters as.
 METHODS = {

@@ -31,6 +31,11 @@ _RECEIVES = {
     "poll",
     "blpop",
     "brpop",
+    "lpop",
+    "rpop",
+    "spop",
+    "zpopmin",
+    "rpoplpush",
     "xread",
 }
 _ACKNOWLEDGES = {
@@ -77,7 +82,10 @@ def per_item(context: Context, node: cst.CSTNode, pause: float = 0) -> Items | N
 def is_retry(loop: cst.For | cst.While) -> bool:
     """Whether the loop repeats one thing until it works."""
     words = names_in(loop.target if isinstance(loop, cst.For) else loop.test)
-    if any(_ATTEMPT.search(word) for word in words):
+    counts = isinstance(loop, cst.While) or isinstance(
+        loop.iter, cst.Call
+    )  # `for attempt_id in attempt_ids` does not
+    if any((_ATTEMPT.search if counts else _ATTEMPT.fullmatch)(word) for word in words):
         return True
     if isinstance(loop, cst.For) and _counts(loop.iter) and words == {"_"}:
         return True

@@ -11,7 +11,7 @@ import libcst as cst
 from perflint.analysis.database import sql
 from perflint.analysis.database.receivers import Receiver, guessed, proved
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import names_in
+from perflint.analysis.match import last_name, names_in
 from perflint.analysis.patterns.invariance import variables
 from perflint.analysis.tree import walk, walk_scope
 
@@ -123,6 +123,28 @@ def construct(context: Context, node: cst.BaseExpression) -> str | None:
     return None
 
 
+def table_of(context: Context, node: cst.BaseExpression) -> cst.BaseExpression | None:
+    """What an SQLAlchemy construct is about: `users` of `insert(users).values(..)` and of `users.insert()`."""
+    for _ in range(_DEPTH):
+        if not isinstance(node, cst.Name):
+            break
+        value = _only_value(context, node)
+        if value is None:
+            return None
+        node = value
+    while isinstance(node, cst.Call):
+        match node:
+            case cst.Call(func=function, args=[cst.Arg(value=table), *_]) if last_name(function) in _CONSTRUCTS:
+                return table
+            case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value=name))):
+                if name in _CONSTRUCTS:
+                    return inner
+                node = inner
+            case _:
+                return None
+    return None
+
+
 def _only_value(context: Context, node: cst.Name) -> cst.BaseExpression | None:
     """The expression that a local is bound to by its only assignment."""
     owner = context.scope(node).owner(node.value)
@@ -227,6 +249,8 @@ def bound_in(loop: cst.CSTNode) -> set[str]:
                 found |= bound_names(target)
             case cst.For(target=target) | cst.CompFor(target=target) | cst.AsName(name=target):
                 found |= bound_names(target)
+            case cst.MatchAs(name=cst.Name(value=name)) | cst.MatchStar(name=cst.Name(value=name)):
+                found.add(name)
     return found
 
 
