@@ -53,7 +53,6 @@ SERVICE_CLIENTS = frozenset(
     }.items()
     for name in names
 )
-BOTO3_CLIENT = "boto3.client"
 
 CLASSES = frozenset(SESSIONS) | {client.response for client in CLIENTS}
 RETURNS = {

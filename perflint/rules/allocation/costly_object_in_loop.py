@@ -79,7 +79,6 @@ _TABLE = {
     "struct.Struct": _Row("compiled again", args=1),
     "jinja2.Environment": _Row(state=True),
     **{f"jsonschema.Draft{n}Validator": _Row(args=1) for n in ("3", "4", "6", "7", "201909", "202012")},
-    "boto3.client": _Row(args=1, state=True),
     "sqlalchemy.create_engine": _Row(args=1, state=True),
 }
 

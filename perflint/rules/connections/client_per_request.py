@@ -27,8 +27,8 @@ Good:
                 found.append(client.get(url).text)
         return found
 
-Found for the clients of requests, httpx, aiohttp and urllib3, for those of services (openai, anthropic,
-boto3 and others), and for what the option `http-clients` names: in loops, in request handlers and what
+Found for the clients of requests, httpx, aiohttp and urllib3, for those of services (openai, anthropic
+and others; boto3 is PRF512's), and for what the option `http-clients` names: in loops, in request handlers and what
 FastAPI's `Depends` calls, and in a function that makes one request and is called per item in the same file.
 
 Not flagged: arguments that depend on the item or request (each user's own token, a proxy each), a client
@@ -152,8 +152,6 @@ def _message(what: str, per: str, cure: str, name: str) -> str:
     lost = "its connection pool is thrown away"
     if package in ("httpx", "httpx2", "openai", "anthropic"):
         lost = "its connection pool and TLS context are thrown away"
-    elif package == "boto3":
-        lost = "its connections and the description of the service that it loads are thrown away"
     return f"{what} built per {per}: {lost}; {cure}"
 
 
