@@ -1,4 +1,5 @@
-"""Work with bounds: pools that answer, tasks that cannot vanish, fan-out that fits in memory, writes in batches.
+"""Work with bounds: pools that answer, tasks that cannot vanish, fan-out that fits in memory, writes in batches; and
+to see and tune the process that does it: a debug server on loopback, a guarded collector, buffers used again.
 
 Standard library only; independent of the linter. perflint's guide `docs/runtime.md` says which part is for what.
 """
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from ._async_pool import AsyncWorkerPool
 from ._batch import BadRow, BatchError, BatchResult, abatch_execute, batch_execute
+from ._buffers import BufferPool
 from ._checks import PoolStats
+from ._debug_server import DebugServer, serve_debug
 from ._gather import bounded_gather
+from ._gc_tuning import GCTuning, tune_for_throughput
 from ._group import __getattr__ as __getattr__
 from ._guards import guard, log_future_exception, log_task_exception, safe_await, safe_run
 from ._http import http_client, http_session, shared_session
@@ -27,6 +31,9 @@ __all__ = [
     "BatchError",
     "BatchResult",
     "BoundedTaskGroup",
+    "BufferPool",
+    "DebugServer",
+    "GCTuning",
     "PoolStats",
     "WorkerPool",
     "abatch_execute",
@@ -43,5 +50,7 @@ __all__ = [
     "retry_submit",
     "safe_await",
     "safe_run",
+    "serve_debug",
     "shared_session",
+    "tune_for_throughput",
 ]
