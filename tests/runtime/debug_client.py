@@ -57,13 +57,13 @@ def raw(port: int, sent: bytes, *, half: bool = False) -> bytes:
 
 
 def read_all(client: socket.socket) -> bytes:
-    received = b""
+    received = bytearray()
     try:
         while data := client.recv(65536):
             received += data
     except ConnectionError:
         pass
-    return received
+    return bytes(received)
 
 
 def open_files() -> int:

@@ -134,7 +134,9 @@ def table_of(context: Context, node: cst.BaseExpression) -> cst.BaseExpression |
         node = value
     while isinstance(node, cst.Call):
         match node:
-            case cst.Call(func=function, args=[cst.Arg(value=table), *_]) if last_name(function) in _CONSTRUCTS:
+            case cst.Call(func=function, args=[cst.Arg(value=table), *_]) if (
+                last_name(function) in _CONSTRUCTS
+            ):
                 return table
             case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value=name))):
                 if name in _CONSTRUCTS:
