@@ -14,10 +14,11 @@ from perflint.analysis.places import is_test_file
 By = Literal["switch", "environment"]
 
 _DEVELOPMENT = re.compile(
-    r"(^|[_\-.])(dev|devel|local|development|debug|tests?|conftest|examples?|sample|demo)($|[_\-.\d])", re.I
+    r"(^|[_\-.])(dev|devel|local|development|tests?|conftest|examples?|samples?|demos?|tutorials?|docs_src)($|[_\-.\d])",
+    re.I,
 )
 _SWITCH = re.compile(
-    r"(^|_)(debug\w*|dev(elopment)?(_mode)?|local|profil(e|ing|er)\w*|trace\w*|testing|verbose|__debug__|type_checking)$",
+    r"(^|_)(debug\w*|dev(elopment)?(_mode)?|local|profil(e|ing|er)\w*|trace\w*|testing|verbose|__debug__|type_checking|enabled)$|^enable_\w+$",
     re.I,
 )
 _OPTIONS = {
@@ -32,15 +33,18 @@ _OPTIONS = {
     "cli_args",
     "params",
 }
+_VISITOR = {"request", "req", "query_params", "scope", "headers", "cookies"}
 _ENVIRONMENT = {"getenv", "environ", "env", "getenv_bool"}
 
 
 def development(path: str) -> bool:
-    """Whether the file is for development or tests by its name or its folder's: `settings/local.py`, `examples/`."""
+    """Whether the file is for development or tests by its name or a folder's: `settings/local.py`, `examples/chat/`.
+
+    `debug.py` is not: a service may well serve what is in it.
+    """
     place = PurePath(path)
-    return is_test_file(path) or bool(
-        _DEVELOPMENT.search(place.stem) or _DEVELOPMENT.search(place.parent.name)
-    )
+    words = (place.stem, place.parent.name, place.parent.parent.name)
+    return is_test_file(path) or any(_DEVELOPMENT.search(word) for word in words)
 
 
 def guarded(outline: Outline, node: ast.AST) -> By | None:
@@ -53,16 +57,38 @@ def guarded(outline: Outline, node: ast.AST) -> By | None:
     above = parents.get(node)
     while above is not None:
         for test in _tests(above, below):
-            found = switches(test)
+            found = switches(test) or _followed(outline, test)
             if found is not None:
                 return found
         below, above = above, parents.get(above)
     return None
 
 
+def _followed(outline: Outline, test: ast.expr) -> By | None:
+    """What a module-level name in the test was read from: `attach = os.getenv("ATTACH")` and then `if attach:`."""
+    names = (part.id for part in ast.walk(test) if isinstance(part, ast.Name) and part.id not in _VISITOR)
+    held = (outline.facts.constant(name) for name in names)
+    return next((found for item in held if item is not None and (found := switches(item))), None)
+
+
+def conditional(outline: Outline, node: ast.AST) -> bool:
+    """Whether anything must hold before the node runs: an `if` of any kind, but not that of `__main__`."""
+    parents = outline.parents
+    below, above = node, parents.get(node)
+    while above is not None:
+        if any(not _of_main(test) for test in _tests(above, below)):
+            return True
+        below, above = above, parents.get(above)
+    return False
+
+
+def _of_main(test: ast.expr) -> bool:
+    return isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) and test.left.id == "__name__"
+
+
 def switches(test: ast.expr) -> By | None:
     """Whether the expression asks for a switch: an environment variable, a flag for debugging, a command's option."""
-    words = list(_words(test))
+    words = [word for part in _asked(test) for word in _words(part)]
     if any(word in _ENVIRONMENT for word in words):
         return "environment"
     if any(_SWITCH.search(word) or word in _OPTIONS for word in words):
@@ -83,6 +109,14 @@ def _tests(above: ast.AST, below: ast.AST) -> Iterator[ast.expr]:
                 yield item.test
 
 
+def _asked(test: ast.expr) -> Iterator[ast.expr]:
+    """The parts of a test that a visitor does not choose: `request.args.get("debug")` is no switch."""
+    parts = test.values if isinstance(test, ast.BoolOp) else [test]
+    for part in parts:
+        if _VISITOR.isdisjoint(_words(part)):
+            yield part
+
+
 def _words(test: ast.expr) -> Iterator[str]:
     for part in ast.walk(test):
         match part:
@@ -90,4 +124,3 @@ def _words(test: ast.expr) -> Iterator[str]:
                 yield name
             case ast.Constant(value=str(text)):
                 yield text
-

@@ -173,7 +173,17 @@ def authenticated(function: FunctionNode, registration: ast.expr) -> bool:
         item.annotation for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
     ]
     parts = [*defaults, *(item for item in annotations if item is not None), registration]
-    return any(_depends(part) for item in parts for part in ast.walk(item))
+    return any(asked_by(item) for item in parts)
+
+
+def asked_by(node: ast.AST) -> bool:
+    """Whether the expression holds a dependency that asks who is calling: `dependencies=[Depends(require_admin)]`."""
+    return any(_depends(part) for part in ast.walk(node))
+
+
+def asks_who(word: str) -> bool:
+    """Whether a name speaks of who is calling: `require_admin`, `current_user`, `api_key`."""
+    return bool(_AUTH.search(word))
 
 
 def _depends(node: ast.AST) -> bool:

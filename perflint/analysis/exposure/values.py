@@ -105,3 +105,38 @@ def _class_of(outline: Outline, name: str) -> ast.ClassDef | None:
 
 def _only(stores: list[Store]) -> ast.expr | None:
     return stores[0].value if len(stores) == 1 else None
+
+
+def passed(
+    outline: Outline, call: Call, name: str, position: int | None = None
+) -> ast.expr | _Unknown | None:
+    """What a call passes for a parameter, a `**options` of this file looked into; None where it is left out.
+
+    UNKNOWN where a star may bring it and nobody can see what it holds.
+    """
+    hidden = False
+    for index, item in enumerate(call.node.args):
+        hidden = hidden or isinstance(item, ast.Starred)
+        if index == position and not hidden:
+            return item
+    for keyword in call.node.keywords:
+        if keyword.arg == name:
+            return keyword.value
+        if keyword.arg is None:
+            held = entries(expression(outline, keyword.value, call.home))
+            if held is None:
+                hidden = True
+            elif name in held:
+                return held[name]
+    return UNKNOWN if hidden else None
+
+
+def entries(node: ast.expr | None) -> dict[str, ast.expr] | None:
+    """The items of `{"a": 1}` or `dict(a=1)` by their names; None for anything else."""
+    match node:
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            pairs = zip(keys, values, strict=True)
+            return {str(key.value): item for key, item in pairs if isinstance(key, ast.Constant)}
+        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=words) if all(word.arg for word in words):
+            return {str(word.arg): word.value for word in words}
+    return None
