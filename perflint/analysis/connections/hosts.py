@@ -100,7 +100,13 @@ def asked(context: Context, client: cst.Name) -> Iterator[cst.Call]:
 
 def first_that_works(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
     """Whether a `for` tries one address after the other until one answers: the first success ends it."""
-    for part in walk_scope(loop.body) if isinstance(loop, cst.For) else ():
+    if not isinstance(loop, cst.For):
+        return False
+    last = loop.body.body[-1]
+    ends = last.body[-1] if isinstance(last, cst.SimpleStatementLine) else None
+    if isinstance(ends, (cst.Break, cst.Return, cst.Raise)):
+        return True  # only `continue` goes on to the next
+    for part in walk_scope(loop.body):
         if isinstance(part, (cst.Break, cst.Return)):
             for above in context.tree.ancestors(part):
                 if above is loop:

@@ -31,6 +31,7 @@ _CREATES = {
     "insert_one",
     "insert_many",
     "get_or_create",
+    "update_or_create",
     "save",
 }
 _STOPPING = {"any", "all", "next"}
@@ -92,12 +93,25 @@ def many_at_once(context: Context, node: cst.Call, loop: cst.CSTNode) -> bool:
     return named or _MANY.search(context.tree.code(node)) is not None
 
 
-def adds(context: Context, loop: cst.CSTNode) -> bool:
-    """Whether the loop adds rows, which a later turn's query may be meant to find."""
+def fallback(context: Context, node: cst.Call, loop: cst.CSTNode) -> bool:
+    """Whether its result goes to a name that the turn has read before: `if row is None: row = ..`, or a walk."""
+    start, stored = context.tree.span(node).start, _stored(context, node)
+    reads = (part for part in walk_scope(loop) if isinstance(part, cst.Name) and part.value in stored)
+    return any(
+        not isinstance(context.tree.parent(part), cst.AssignTarget) and context.tree.span(part).start < start
+        for part in reads
+    )
+
+
+def adds(context: Context, node: cst.Call, loop: cst.CSTNode) -> bool:
+    """Whether the loop adds rows, which a later turn's query may be meant to find; `save()` of what it found adds none."""
+    found = _stored(context, node)
     for part in walk_scope(loop):
         if not isinstance(part, cst.Call) or not isinstance(part.func, cst.Attribute):
             continue
         method, on = part.func.attr.value, part.func.value
+        if method == "save" and isinstance(on, cst.Name) and on.value in found:
+            continue
         if method in _CREATES or (method in ("add", "merge") and "session" in context.tree.code(on).lower()):
             return True
         written = statement(context, part)
@@ -139,6 +153,15 @@ def _sqlalchemy(context: Context, node: cst.Call) -> Chain | None:
             flask = context.facts.packages & SESSION_PACKAGES or model(context, owner) is not None
             return Chain(owner, tuple(calls)) if flask and last_name(owner)[:1].isupper() else None
     return None
+
+
+def _stored(context: Context, node: cst.Call) -> set[str]:
+    """The names that the result goes to."""
+    return {
+        part.target.value
+        for part in walk_scope(context.tree.statement(node))
+        if isinstance(part, cst.AssignTarget) and isinstance(part.target, cst.Name)
+    }
 
 
 def _filled(loop: cst.CSTNode) -> set[str | None]:

@@ -136,6 +136,11 @@ def only_set(context: Context, name: str, body: cst.CSTNode, but: cst.Call) -> b
     return True
 
 
+def changed(name: str, body: cst.CSTNode) -> bool:
+    """Whether the body does anything with the object besides one call on it."""
+    return sum(isinstance(part, cst.Name) and part.value == name for part in walk_scope(body)) > 1
+
+
 def _own(context: Context, node: cst.Name) -> Orm | None:
     owner = context.scope(node).owner(node.value)
     if owner is not None and owner is not context.names.top:

@@ -23,6 +23,9 @@ Good:
 Off by default: ruff's S113, bandit's B113 and pylint's W3101 find most of it. Unlike them this rule knows
 sessions, `urlopen`, `socket.create_connection`, `functools.partial` and `ClientTimeout(total=None)`.
 
+`timeout=None` is an info, as it may be meant, and so is a session that another file makes: its adapters may
+bring a timeout.
+
 Not flagged: a call with `**options`, a session whose adapters or methods the file replaces (they may bring
 a timeout), `urlopen` and sockets in files that call `socket.setdefaulttimeout` (requests does not heed it), tests.
 
@@ -85,6 +88,7 @@ class _Request(NamedTuple):
     args: list[cst.Arg]
     position: int | None
     bounded: bool  # has a default
+    handed: bool = False  # a session that another file makes
 
 
 @rule.visits(cst.Call)
@@ -108,7 +112,9 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
         return
     what = f"`{found.shown}` has no timeout" if given is None else f"`timeout=None` for `{found.shown}`"
     message = f"{what}: a server that never answers holds it for ever; pass `timeout=`"
-    yield rule.finding(context, node, message, _fix(node, given, found, context))
+    message += ", unless the session brings one" if found.handed and given is None else ""
+    level = Severity.INFO if given is not None or found.handed else None
+    yield rule.finding(context, node, message, _fix(node, given, found, context), level)
 
 
 def _request(node: cst.Call, name: str | None, context: Context) -> _Request | None:
@@ -130,7 +136,8 @@ def _request(node: cst.Call, name: str | None, context: Context) -> _Request | N
         return None
     shown = f"{context.tree.shown(node.func)}()"
     if method[0] == REQUESTS.session:
-        return None if _replaced(context) else _Request(shown, list(node.args), None, False)
+        handed = not any(leaf(call.func).lower() == "session" for call, _ in context.facts.outline.calls)
+        return None if _replaced(context) else _Request(shown, list(node.args), None, False, handed)
     bounded = method[0] == URLLIB3.session or method[0].startswith("httpx")
     return _Request(shown, list(node.args), None, True) if bounded else None
 

@@ -29,7 +29,8 @@ Not flagged: SQLAlchemy's `session.add()`, which is batched when the session flu
 such as a new object's key; models of the file that have a `save()` of their own; `get_or_create`,
 conditional writes and one of two branches; a `try` or a transaction around each object; what is inside a
 `pipeline()` or `batch_writer()` already; `save()` of objects that the loop does more with than setting
-attributes; migrations, which run once.
+attributes, or nothing, which is for what `save()` does besides; `create()` with values by position, which is
+no `create()` of Django's; migrations, which run once.
 
 The fixes (`bulk_create`, `insert_many`) are unsafe: `bulk_create` calls no `save()`, sends no `pre_save`
 or `post_save` and does not write models of several tables; both hold all objects in memory, and after an
@@ -150,7 +151,8 @@ def _django(node: cst.Call, method: str, context: Context) -> Write | None:
     receiver_ = node.func.value
     if method in _DJANGO:
         owner = models.manages(context, receiver_)
-        if owner is None or models.customised(context, owner):
+        own = any(item.keyword is None and item.star != "**" for item in node.args)
+        if owner is None or own or models.customised(context, owner):
             return None
         return Write(f"{_DJANGO[method]}()", _bulk_create, _level(owner, context))
     if method not in _SAVES or not isinstance(receiver_, cst.Name):
@@ -184,7 +186,8 @@ def _peewee(node: cst.Call, method: str, context: Context) -> Write | None:
 
 def _store(node: cst.Call, method: str, context: Context) -> Write | None:
     """A write of a store that is no SQL database."""
-    bulk = stores.bulk(context, node, stores.WRITES) if method in stores.WRITING else None
+    many = any(item.star == "*" for item in node.args)  # `r.delete(*keys)`
+    bulk = stores.bulk(context, node, stores.WRITES) if method in stores.WRITING and not many else None
     return Write(bulk, _insert_many if method == "insert_one" else None) if bulk is not None else None
 
 
@@ -200,18 +203,15 @@ def _one_for_all(node: cst.Call, method: str, loop: cst.CSTNode, context: Contex
         or not models.only_set(context, name.value, body.body, node)
     ):
         return False
-    return models.made_in_loop(context, name) is None or not keyed(name.value, body.body)
+    made = models.made_in_loop(context, name) is not None
+    return not keyed(name.value, body.body) if made else models.changed(name.value, body.body)
 
 
 def _bulk_create(node: cst.Call, loop: cst.CSTNode, context: Context) -> Fix | None:
     """`Item.objects.bulk_create([Item(..) for ..])` for a loop that only creates."""
     assert isinstance(node.func, cst.Attribute)
     owner = models.manages(context, node.func.value)
-    if (
-        owner is None
-        or models.signalled(context)
-        or any(item.keyword is None and item.star != "**" for item in node.args)
-    ):
+    if owner is None or models.signalled(context):
         return None
     tree = context.tree
     values = tree.source.slice(tree.span(node.func).end, tree.span(node).end)

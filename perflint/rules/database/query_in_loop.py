@@ -30,7 +30,7 @@ Not flagged: attributes that load a relation (`order.customer.name`), which the 
 databases in this process (SQLite's documentation calls many small queries fine); `while` loops, which walk from
 row to row or page by page; loops that end at the first hit; queries that lock rows (`FOR UPDATE`), ask for
 a page (`LIMIT`), many rows at once (`IN`), or go to another server in each turn; look-ups behind a cache, in an
-`except`, or in a loop that adds rows, which they may be meant to find; migrations, which run once.
+`except`, where another one has found nothing, over a table in capitals, or in a loop that adds rows, which they may be meant to find; migrations, which run once.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from perflint.analysis.database.lookups import (
     adds,
     cached,
     dependent,
+    fallback,
     fetched,
     first_hit,
     many_at_once,
@@ -59,6 +60,7 @@ from perflint.analysis.database.receivers import receiver
 from perflint.analysis.database.statements import statement
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
+from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Finding, Severity
 
@@ -118,12 +120,14 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if context.flow.repeated(node) is None or migrates(context):
         return
     loop = per_item(context, node)
-    if loop is None or isinstance(loop, cst.While):
+    if loop is None or isinstance(loop, cst.While) or few(context.flow, loop):
         return
     advice = _advice(node, node.func, loop, context)
     if advice is None or first_hit(context, loop) or walks(loop) or cached(loop):
         return
-    if is_cleanup(context.tree, node) or many_at_once(context, node, loop) or adds(context, loop):
+    if is_cleanup(context.tree, node) or many_at_once(context, node, loop) or adds(context, node, loop):
+        return
+    if fallback(context, node, loop):
         return
     shown = context.tree.shown(node.func)
     text = f"`{shown}()` runs once per item: N+1 queries; fetch all rows with {advice} before the loop"
