@@ -18,8 +18,9 @@ from perflint.analysis.outline import FunctionNode, Outline, leaf, own_nodes
 
 Kind = Literal["data", "figures", "path", "mount", "code", "server"]
 
-# Words that no page for visitors has in its path; `/profile` and `/threads` are such pages.
-_PATH = re.compile(r"(^|/)_*(debug|pprof|heapdump|profiler|profiling|tracemalloc)(/|$)", re.I)
+# Words that no page for visitors has in its path; `/profile` and `/threads` are such pages, and `/debug/<project>` is
+# about somebody's project.
+_PATH = re.compile(r"(^|/)_*(debug|pprof|heapdump|profiler|profiling|tracemalloc)(/(?!.*[<{])|$)", re.I)
 _MODULE = re.compile(r"(^|[._])(debug|pprof|profiler|profiling)([._]|$)", re.I)
 _MOUNTS = {"mount": 1, "include_router": 0, "register_blueprint": 0, "add_router": 1}
 _CALLER = re.compile(r"^(auth|current|request)_?user(_id)?$|^user$")  # `request.state.auth_user`

@@ -31,6 +31,7 @@ scripts, tests.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -109,7 +110,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if call is None or conditional(outline, call.node):
         return
     if name in ("asyncio.run", "set_debug"):
-        if _asked(outline, call, name):
+        if not _switches(call) and _asked(outline, call, name):
             message = f"asyncio's debug mode is always on (`{_shown(name)}`): every coroutine and callback pays; set it by the environment"
             yield rule.finding(context, node, message, severity=Severity.INFO)
         return
@@ -151,6 +152,11 @@ def _profiler(node: cst.Call, context: Context) -> str | None:
     made = expression(outline, call.node.func.value, call.home)
     qualified = outline.qualified(made.func, call.home.bound) if isinstance(made, ast.Call) else None
     return qualified if qualified in _PROFILERS else None
+
+
+def _switches(call: Call) -> bool:
+    """Whether the function is there to switch debugging on: `enable_loop_debugging`."""
+    return any(re.match(r"_*(enable|turn_on|switch|set)\w*debug", item.name) for item in call.home.functions)
 
 
 def _asked(outline: Outline, call: Call, name: str) -> bool:
