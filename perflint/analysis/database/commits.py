@@ -12,9 +12,10 @@ from perflint.analysis.connections import clients
 from perflint.analysis.database.drivers import ENGINE, SESSION_MAKERS, SESSIONS
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.receivers import receiver
-from perflint.analysis.database.sql import WRITES
-from perflint.analysis.database.statements import EXECUTES, Statement, statements
+from perflint.analysis.database.sql import WRITES, pages
+from perflint.analysis.database.statements import EXECUTES, Statement, of_many_rows, statements
 from perflint.analysis.database.transactions import is_transaction, rolls_back, withs
+from perflint.analysis.flow import bound_names
 from perflint.analysis.match import dotted, last_name, names_in, root
 from perflint.analysis.patterns.invariance import variables
 from perflint.analysis.tree import walk, walk_scope
@@ -62,7 +63,7 @@ def deliberate(context: Context, node: cst.CSTNode, loop: cst.For | cst.While) -
     for above in context.tree.ancestors(node):
         if above is loop:
             break
-        if isinstance(above, cst.If) and _counts(above.test):
+        if isinstance(above, cst.If) and (_counts(above.test) or _once(above, loop)):
             return True
         if isinstance(above, (cst.Try, cst.TryStar)) and above.handlers:
             return True
@@ -70,9 +71,54 @@ def deliberate(context: Context, node: cst.CSTNode, loop: cst.For | cst.While) -
         isinstance(part, cst.Yield) or _undoes(part) for part in walk_scope(loop.body)
     ):
         return True
+    if isinstance(loop, cst.While) and _pages(context, loop):
+        return True
     return _acts_outside(context, loop) or any(
         found.verb in _DEFINES for found in statements(context, loop.body)
     )
+
+
+def _pages(context: Context, loop: cst.While) -> bool:
+    """Whether a turn asks for its part of the rows: it is a batch."""
+    calls = (part for part in walk_scope(loop) if isinstance(part, cst.Call))
+    return any(last_name(call.func) in ("limit", "fetchmany") for call in calls) or any(
+        found.text is not None and pages(found.text) for found in statements(context, loop)
+    )
+
+
+def _once(branch: cst.If, loop: cst.For | cst.While) -> bool:
+    """Whether only one turn enters the branch: `if not name:` which binds the name that no turn unbinds."""
+    name = _unset(branch.test)
+    if name is None or name not in _assigned(branch.body):
+        return False
+    guarded = [
+        part for part in walk_scope(loop.body) if isinstance(part, cst.If) and _unset(part.test) == name
+    ]
+    inside = sum(_assigned(part.body).count(name) for part in guarded)
+    return name not in variables(loop) and inside == _assigned(loop.body).count(name)
+
+
+def _unset(test: cst.BaseExpression) -> str | None:
+    match test:
+        case (
+            cst.UnaryOperation(operator=cst.Not(), expression=cst.Name(value=name))
+            | cst.Comparison(
+                left=cst.Name(value=name),
+                comparisons=[cst.ComparisonTarget(operator=cst.Is(), comparator=cst.Name(value="None"))],
+            )
+        ):
+            return name
+    return None
+
+
+def _assigned(block: cst.CSTNode) -> list[str]:
+    """The names that the statements of a block bind, each as often as they do."""
+    return [
+        name
+        for part in walk_scope(block)
+        if isinstance(part, (cst.AssignTarget, cst.AnnAssign, cst.NamedExpr, cst.For, cst.AsName))
+        for name in bound_names(part.name if isinstance(part, cst.AsName) else part.target)
+    ]
 
 
 def _undoes(node: cst.CSTNode) -> bool:
@@ -151,7 +197,8 @@ def _committed(context: Context, found: Statement, owner: cst.BaseExpression) ->
     """Whether a statement writes by that connection, as far as can be seen."""
     if found.verb not in WRITES and (found.verb or found.text or not _WRITTEN.search(last_name(found.sql))):
         return False
-    return found.receiver.kind != "connection" or dotted(found.on) == dotted(owner)
+    same = found.receiver.kind != "connection" or dotted(found.on) == dotted(owner)
+    return same and not of_many_rows(context, found)
 
 
 def _saves(block: cst.CSTNode, session: str | None, django: bool) -> Iterator[cst.Call]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import last_name, names_in
+from perflint.analysis.match import last_name, names_in, root
 from perflint.analysis.patterns.invariance import repeats
 from perflint.analysis.sizes import Size
 from perflint.analysis.tree import Comprehension, walk_scope
@@ -123,10 +123,35 @@ def in_batches(loop: Items) -> bool:
     targets = bound_names(loop.target) if isinstance(loop, cst.For) else set()
     if isinstance(loop, Comprehension):
         targets = bound_names(loop.for_in.target)
-    if any(_BATCH.search(name) for name in targets):
+    if any(_BATCH.search(name) for name in targets) or _strides(loop):
         return True
     calls = (part for part in walk_scope(loop) if isinstance(part, cst.Call))
     return any(_BULK.match(last_name(part.func)) for part in calls)
+
+
+def written_out(context: Context, loop: cst.CSTNode) -> bool:
+    """Whether the source spells out the items: those of a short list, or what the items of such a list hold."""
+    while isinstance(loop, cst.For) and isinstance(loop.iter, (cst.Name, cst.Attribute, cst.Subscript)):
+        if context.sizes.of(loop.iter) is Size.SMALL:
+            return isinstance(loop.iter, cst.Name)
+        name = root(loop.iter)
+        owner = context.scope(loop).owner(name) if name is not None else None
+        bindings = owner.bindings[name] if owner is not None and name is not None else []
+        loops = {item.node for item in bindings if item.kind == "loop"}
+        if len(loops) != len(bindings) or len(loops) != 1 or loop in loops:
+            return False
+        (loop,) = loops
+    return False
+
+
+def _strides(loop: Items) -> bool:
+    """`for i in range(0, len(rows), size)`."""
+    match loop:
+        case cst.For(iter=cst.Call(func=cst.Name(value="range"), args=[_, _, cst.Arg(value=step)])):
+            return isinstance(step, (cst.Name, cst.Attribute)) or (
+                isinstance(step, cst.Integer) and step.value != "1"
+            )
+    return False
 
 
 def _owner(call: cst.Call) -> cst.BaseExpression | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -16,8 +17,13 @@ if TYPE_CHECKING:  # the context holds the analyses of this package
 
 
 def migrates(context: Context) -> bool:
-    """Whether the file is a migration: by its folder, or because it imports alembic."""
-    return "alembic" in context.facts.packages or is_migration(context.source.path)
+    """Whether the file is a migration: by its folder or name, or because it imports alembic."""
+    path = context.source.path
+    return (
+        "alembic" in context.facts.packages
+        or is_migration(path)
+        or PurePath(path).stem.endswith("migrations")
+    )
 
 
 def reads_rows(context: Context, loop: cst.CSTNode) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import libcst as cst
@@ -12,8 +12,9 @@ from perflint.analysis.database import sql
 from perflint.analysis.database.receivers import Receiver, guessed, proved
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import last_name, names_in
+from perflint.analysis.names import Binding
 from perflint.analysis.patterns.invariance import variables
-from perflint.analysis.tree import walk, walk_scope
+from perflint.analysis.tree import Function, walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -75,7 +76,7 @@ def statement(context: Context, node: cst.CSTNode, loop: cst.CSTNode | None = No
             known = proved(context, owner)
             text = text_of(context, query, loop)
             verb = sql.verb(text) if text is not None else construct(context, query)
-            if known is None and text is not None and verb is not None:
+            if known is None and verb is not None:
                 known = guessed(context, owner)
             if known is None or known.kind not in ("connection", "cursor", "session", "pool"):
                 return None
@@ -147,11 +148,62 @@ def table_of(context: Context, node: cst.BaseExpression) -> cst.BaseExpression |
     return None
 
 
+def made_from(context: Context, found: Statement) -> Iterator[cst.CSTNode]:
+    """What the statement is made from, behind a name, too."""
+    yield from (found.sql, *found.params)
+    if isinstance(found.sql, cst.Name) and found.text is None:
+        owner = context.scope(found.sql).owner(found.sql.value)
+        for binding in owner.bindings[found.sql.value] if owner is not None else ():
+            if binding.value is not None:
+                yield binding.value
+
+
+def of_many_rows(context: Context, found: Statement) -> bool:
+    """Whether one SQLAlchemy construct writes many rows: those of a list, of a query, or `IN` a list."""
+    query = found.sql
+    for part in walk((_only_value(context, query) or query) if isinstance(query, cst.Name) else query):
+        match part:
+            case cst.Call(func=cst.Attribute(attr=cst.Name(value="in_" | "from_select"))):
+                return True
+            case cst.Call(
+                func=cst.Attribute(attr=cst.Name(value="values")), args=[cst.Arg(value=cst.Name() as rows)]
+            ):
+                owner = context.scope(rows).owner(rows.value)
+                values = [item.value for item in owner.bindings[rows.value]] if owner is not None else []
+                if any(isinstance(value, (cst.List, cst.ListComp)) for value in values):
+                    return True
+    return False
+
+
 def _only_value(context: Context, node: cst.Name) -> cst.BaseExpression | None:
-    """The expression that a local is bound to by its only assignment."""
+    """The expression that a local is bound to: by its only assignment, or by the last one on the way to here."""
     owner = context.scope(node).owner(node.value)
     bindings = owner.bindings[node.value] if owner is not None else []
+    if len(bindings) > 1 and context.scope(node) is owner:
+        return _last_value(context, node, bindings)
     return bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
+
+
+def _last_value(context: Context, node: cst.Name, bindings: list[Binding]) -> cst.BaseExpression | None:
+    """What the statement assigns that comes last before the use, where nothing in between may."""
+    inside = context.flow.inside
+    here: cst.CSTNode = context.tree.statement(node)
+    while True:
+        block = context.tree.parent(here)
+        if not isinstance(block, (cst.IndentedBlock, cst.Module)):
+            return None
+        earlier = block.body[: next(at for at, item in enumerate(block.body) if item is here)]
+        for line in reversed(earlier):
+            found = [item for item in bindings if inside(item.node, line)]
+            if found:
+                plain = len(found) == 1 and isinstance(line, cst.SimpleStatementLine)
+                return found[0].value if plain and found[0].kind == "assign" else None
+        above = context.tree.parent(block)
+        if above is None or isinstance(above, (*Function, cst.ClassDef)):
+            return None
+        if isinstance(above, (cst.For, cst.While)) and any(inside(item.node, above) for item in bindings):
+            return None  # by an earlier turn
+        here = above
 
 
 class _Texts:

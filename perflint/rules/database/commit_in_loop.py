@@ -51,7 +51,7 @@ from perflint.analysis import rewrite
 from perflint.analysis.database import drivers
 from perflint.analysis.database.batches import laid_out
 from perflint.analysis.database.commits import deliberate, is_write, sole_transaction, writes_in
-from perflint.analysis.database.items import in_batches, per_item
+from perflint.analysis.database.items import in_batches, per_item, written_out
 from perflint.analysis.database.migrations import migrates
 from perflint.analysis.database.receivers import receiver
 from perflint.analysis.database.rows import rows_of
@@ -112,7 +112,9 @@ def commits(node: cst.Call, context: Context) -> Iterator[Finding]:
     django = context.objects.function(node.func) == "django.db.transaction.commit"
     if not django and (known is None or known.kind not in ("connection", "session")):
         return
-    if made_in(context, owner, loop) or in_batches(loop) or deliberate(context, node, loop):
+    if written_out(context, loop) or made_in(context, owner, loop):
+        return
+    if in_batches(loop) or deliberate(context, node, loop):
         return
     # what SQLAlchemy's files call `db` is a session as often as a connection
     guess = known is not None and not known.proved and known.driver is drivers.SQLALCHEMY

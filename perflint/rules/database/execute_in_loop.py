@@ -55,16 +55,24 @@ import libcst as cst
 
 from perflint.analysis.database import drivers
 from perflint.analysis.database.batches import advice, is_safe, many
-from perflint.analysis.database.items import per_item
+from perflint.analysis.database.items import per_item, written_out
 from perflint.analysis.database.migrations import migrates, reads_rows
 from perflint.analysis.database.rows import rows_of
-from perflint.analysis.database.statements import Statement, bound_in, statement, statements, table_of
+from perflint.analysis.database.statements import (
+    Statement,
+    bound_in,
+    made_from,
+    of_many_rows,
+    statement,
+    statements,
+    table_of,
+)
 from perflint.analysis.database.transactions import connection_of, entered, is_cursor, made_in, withs
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, names_in
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.tree import Comprehension, walk_scope
+from perflint.analysis.tree import Comprehension, walk, walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 rule = Rule(
@@ -106,8 +114,8 @@ _READS = {"query", "get", "get_one", "scalar", "scalars", "refresh", "flush", "c
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if not isinstance(node.func, cst.Attribute) or node.func.attr.value != "execute":
         return
-    loop = per_item(context, node)
-    if loop is None or not _discarded(node, context) or few(context.flow, loop):
+    loop = per_item(context, node) if _discarded(node, context) else None
+    if loop is None or few(context.flow, loop) or written_out(context, loop):
         return
     found = statement(context, node, loop)
     if found is None or not found.writes or found.returns_rows or not _varies(found, loop, context):
@@ -138,6 +146,8 @@ def _discarded(node: cst.Call, context: Context) -> bool:
 def _varies(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     """Whether what is written depends on the item, and where it is written does not."""
     bound = bound_in(loop)
+    if found.verb == "UPDATE" and any(getattr(item, "star", "") == "**" for item in walk(found.sql)):
+        return False  # the item says which columns
     if found.text is not None:
         return any(names_in(item.value) & bound for item in found.params)
     table = table_of(context, found.sql)
@@ -161,7 +171,7 @@ def _deliberate(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     """Whether the rows are written one by one for a reason, or in a batch already."""
     if made_in(context, found.on, loop) or _tried(found.call, loop, context):
         return True
-    if any(_BATCH.search(name) for part in _written(found, context) for name in names_in(part)):
+    if any(_BATCH.search(name) for part in made_from(context, found) for name in names_in(part)):
         return True
     inside = (item for item in withs(context, found.call, loop) if entered(item) != "open")
     if any(not is_cursor(context, item) for item in inside):
@@ -169,16 +179,6 @@ def _deliberate(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     if any(entered(item) == "pipeline" for item in withs(context, found.call)):
         return True
     return _reads(found, loop, context)
-
-
-def _written(found: Statement, context: Context) -> Iterator[cst.CSTNode]:
-    """What the statement is made from, behind a name, too."""
-    yield from (found.sql, *found.params)
-    if isinstance(found.sql, cst.Name) and found.text is None:
-        owner = context.scope(found.sql).owner(found.sql.value)
-        for binding in owner.bindings[found.sql.value] if owner is not None else ():
-            if binding.value is not None:
-                yield binding.value
 
 
 def _tried(node: cst.CSTNode, loop: cst.CSTNode, context: Context) -> bool:
@@ -192,10 +192,11 @@ def _tried(node: cst.CSTNode, loop: cst.CSTNode, context: Context) -> bool:
 
 
 def _reads(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
-    """Whether the loop may look at what it wrote, or at what a statement returned."""
+    """Whether the loop may look at what it wrote, or at what a statement returned, or writes group by group."""
     block = loop.body if isinstance(loop, (cst.For, cst.While)) else loop
-    if any(not other.writes or other.returns_rows for other in statements(context, block, loop)):
-        return True
+    for other in statements(context, block, loop):
+        if not other.writes or other.returns_rows or of_many_rows(context, other):
+            return True
     own = {dotted(found.on), dotted(connection_of(context, found.on))} - {None}
     if isinstance(loop, cst.For) and found.receiver.kind == "cursor" and names_in(loop.iter) & own:
         return True

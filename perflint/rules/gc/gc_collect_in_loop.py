@@ -70,7 +70,14 @@ rule = Rule(
     gate=Gate(names=("gc.collect",)),
     doc=__doc__,
     benchmark=Benchmark(
-        setup="heap = [[i] for i in range(n)]\njobs = range(20)\nhandle = str",
+        setup="""
+        heap = [[i] for i in range(n)]  # what is alive beside the loop
+        jobs = range(20)
+
+
+        def handle(job):  # work of about a millisecond
+            return [str(number) for number in range(10_000)]
+        """,
         call="handle_all(jobs, handle)",
         sizes=(1_000, 10_000, 100_000),
     ),
