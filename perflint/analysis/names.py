@@ -131,7 +131,10 @@ class Names:
         facts = self.facts
         if facts.star_import or name in facts.global_names or name in facts.bindings:
             return False
-        used = (name in item.reads or name in item.bindings or name in item.declared for item in (scope, *scope.within()))
+        used = (
+            name in item.reads or name in item.bindings or name in item.declared
+            for item in (scope, *scope.within())
+        )
         return name not in facts.imports_anywhere and not any(used)
 
     def _qualified_name(self, name: str, scope: Scope) -> str | None:

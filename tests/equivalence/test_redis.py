@@ -15,7 +15,8 @@ from perflint.model.source import Source
 redis = pytest.importorskip("redis", reason="needs the client: pip install '.[test]'")
 URL = os.environ.get("PERFLINT_TEST_REDIS", "")  # redis://host:port/database
 pytestmark = pytest.mark.skipif(
-    not URL, reason="needs a Redis server: set PERFLINT_TEST_REDIS, or run `source .ci/servers; start_servers`"
+    not URL,
+    reason="needs a Redis server: set PERFLINT_TEST_REDIS, or run `source .ci/servers; start_servers`",
 )
 PREFIX = "perflint:test:"
 

@@ -116,17 +116,16 @@ class RemotePdb:
         self.listener = socket.create_server(("127.0.0.1", 0))
 
     def set_trace(self):
-        threading.Thread(target=attack, args=[self.listener.getsockname()]).start()
+        threading.Thread(target=attack, args=[self.listener.getsockname()], daemon=True).start()
         connection, _ = self.listener.accept()
-        stream = connection.makefile("rw")
-        debugger = pdb.Pdb(stdin=stream, stdout=stream, nosigint=True, readrc=False)
+        heard, said = connection.makefile("r"), connection.makefile("w")  # one for both would forget what it read ahead
+        debugger = pdb.Pdb(stdin=heard, stdout=said, nosigint=True, readrc=False)
         debugger.use_rawinput = False
         debugger.set_trace(sys._getframe().f_back)
-        self.ends = [stream, connection, self.listener]
 
 def attack(address):
     with socket.create_connection(address) as stranger:
-        stranger.sendall(b"!print('ran', secret, file=__import__('sys').__stdout__)\\ncontinue\\n")
+        stranger.sendall(b"!print('ran', secret, file=__import__('sys').__stdout__, flush=True)\\n!__import__('os')._exit(0)\\n")
         while stranger.recv(4096):
             pass
 
@@ -141,8 +140,6 @@ def work():
     secret = "hunter2"
     debugger = RemotePdb("0.0.0.0", 0)
     debugger.set_trace()
-    for end in debugger.ends:
-        end.close()
 
 work()
 """

@@ -107,7 +107,16 @@ def generator() -> Any:
         AsyncCallable(),
         AsyncCallable().method,
     ],
-    ids=repr,
+    ids=[
+        "None",
+        "a text",
+        "coroutine function",
+        "asynchronous generator",
+        "generator",
+        "partial",
+        "object",
+        "method",
+    ],
 )
 def test_what_would_never_run_is_refused(fn: Any) -> None:
     with WorkerPool(1, 1) as pool:

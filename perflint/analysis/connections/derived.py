@@ -122,10 +122,12 @@ def _join(names: list[cst.Name], name: cst.Name) -> None:
 
 
 def exhausted(context: Context, uses: Iterable[cst.Name]) -> bool:
-    """Whether some use reads a result to its end: `fetchall()`, a `for` that nothing leaves, a display."""
+    """Whether some use reads a result to its end: `fetchall()`, a `for` that nothing leaves, `fetchone()` in a `while`."""
     for read in uses:
         expression, method = top(context, read)
         if method in ("fetchall", "all", "executescript"):
+            return True
+        if method in ("fetchone", "fetchmany") and isinstance(context.flow.loop(read), cst.While):
             return True
         match context.tree.parent(expression):
             case cst.For(iter=iterable) as loop if iterable is expression and not _left(context, loop):
