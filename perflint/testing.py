@@ -137,12 +137,15 @@ def _check_behaviour(fixture: Fixture, safe: Source, full: Source) -> None:
 
 
 def run(code: str, expression: str) -> tuple[str, str]:
-    """The value (or exception) of an expression in a module, as text, and what was printed."""
+    """The value (or exception) of an expression in a module, as text, and what was printed.
+
+    What the module itself raises is raised: a fixture that cannot be imported would prove nothing.
+    """
     space: dict[str, object] = {"__name__": "fixture"}
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
+        exec(compile(code, "fixture", "exec"), space)
         try:
-            exec(compile(code, "fixture", "exec"), space)
             value = repr(eval(expression, space))
         except Exception as error:
             value = f"{type(error).__name__}: {error}"

@@ -1,9 +1,17 @@
 """Options and servers shared by all tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import servers
+
+MEMORY = "/dev/shm"  # folders for tests in memory: databases write through to the disk, thousands of times
+
+
+def pytest_configure() -> None:
+    if os.access(MEMORY, os.W_OK):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

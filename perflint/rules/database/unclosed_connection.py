@@ -138,7 +138,8 @@ def _discarded(opened: Opening, context: Context) -> bool:
         return opened.word == "connection"
     if not isinstance(parent, cst.Attribute) or not isinstance(tree.parent(parent), cst.Call):
         return False
-    return last_name(parent) not in CLOSING and not hands_on(context, opened.call)
+    # `execution_options()` returns the connection itself
+    return last_name(parent) not in CLOSING | {"execution_options"} and not hands_on(context, opened.call)
 
 
 def _under_test(node: cst.CSTNode, context: Context) -> bool:
