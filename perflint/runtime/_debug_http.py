@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -171,4 +170,6 @@ def _is_token(authorization: str, token: str) -> bool:
             return False
     elif scheme.lower() != "bearer":
         return False
+    import hmac  # loads OpenSSL, which ends subinterpreters of 3.12
+
     return hmac.compare_digest(said, token.encode())

@@ -283,7 +283,7 @@ class TestTheRest:
         assert found["thresholds"] == list(gc.get_threshold())
         assert found["last_pauses"][-1]["generation"] == 2 and found["last_pauses"][-1]["ms"] >= 0
         server.close()
-        assert not gc.callbacks
+        assert not [item for item in gc.callbacks if "perflint" in item.__module__]  # other tools have theirs
 
     @pytest.mark.parametrize(
         "path", [path for path, route in _debug_views.ROUTES.items() if route.method == "GET"]
