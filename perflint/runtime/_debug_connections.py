@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ._debug_http import MOST_BODY, MOST_HEAD, TEXT, Refused, Request, body_length, parse_head
@@ -15,11 +16,8 @@ if TYPE_CHECKING:
     import socket
 
 MOST_WAITING, MOST_HANDLERS = 64, 8  # connections that are read, and that are answered
-READ_SECONDS, SEND_SECONDS, DRAIN_SECONDS = (
-    5.0,
-    10.0,
-    1.0,
-)  # for a whole request, a whole answer, and the rest
+READ_SECONDS, SEND_SECONDS = 5.0, 10.0  # for a whole request, and for a whole answer
+DRAIN_SECONDS = 1.0  # for what a refused client still sends
 
 _END = b"\r\n\r\n"
 _ERROR_LOGGED = 40
@@ -63,6 +61,7 @@ class Connections:
         self.views: DebugViews | None = None
         self._waiting: dict[_Connection, None] = {}  # the oldest first
         self._answering: dict[threading.Thread, socket.socket] = {}
+        self._ending: deque[threading.Thread] = deque()  # in their last instructions
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
@@ -98,6 +97,7 @@ class Connections:
                 client.shutdown(2)  # both ways: a client that does not read must not keep us
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
+        self._join_ending()
 
     def wake(self) -> None:
         with contextlib.suppress(OSError):  # full is fine: it will wake up
@@ -147,6 +147,12 @@ class Connections:
     def _rest(self) -> None:
         with contextlib.suppress(OSError):
             self._woken.recv(1024)
+        self._join_ending()
+
+    def _join_ending(self) -> None:
+        with contextlib.suppress(IndexError):  # both the reading thread and `close` take from it
+            while True:
+                self._ending.popleft().join()
 
     def _accept(self) -> None:
         import selectors
@@ -249,6 +255,7 @@ class Connections:
             pass
         finally:
             client.close()
+            self._ending.append(threading.current_thread())  # before it leaves the other: `close` joins both
             self._answering.pop(threading.current_thread(), None)
             self.wake()
 
