@@ -17,6 +17,7 @@ from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Region
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
@@ -119,7 +120,12 @@ def _plans(
     hopeful = [item for item in gates if item[1].admits_file(source) and item[1].admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
-        alive = tuple(rule for rule, gate in hopeful if gate.admits_region(source, region))
+        sketch = Sketch(facts, region)
+        alive = tuple(
+            rule
+            for rule, gate in hopeful
+            if gate.admits_region(source, region) and (gate.sketch is None or gate.sketch(sketch))
+        )
         if alive:
             plans.append((region, alive))
     if plans and plans[0][0] is facts.module:

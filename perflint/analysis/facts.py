@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
 from perflint.analysis.needles import needles
 from perflint.analysis.outline import Outline
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
@@ -37,6 +38,7 @@ class Gate(NamedTuple):
     option: str = ""  # the Config field that holds more such names
     inner: bool = False  # outside of functions a needle counts only inside a loop
     beside: tuple[tuple[str, bytes], ...] = ()  # (package, needle that counts only beside its import)
+    sketch: Callable[[Sketch], bool] | None = None  # whether the syntax tree holds what the rule looks for
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""

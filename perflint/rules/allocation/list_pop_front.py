@@ -45,6 +45,7 @@ slices, no `sort` and no `+`, is not equal to a list, and words its errors diffe
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Literal
 
@@ -57,9 +58,23 @@ from perflint.analysis.names import Binding, Scope
 from perflint.analysis.patterns.containers import few, free_builtin, growing_in
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    firsts = [item for call in sketch.looped_calls("pop") for item in call.args]
+    for node in sketch.looped(ast.Delete):
+        firsts += [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
+    return any(is_constant(item, 0) for item in firsts) or any(
+        isinstance(value, ast.Subscript)
+        and isinstance(value.slice, ast.Slice)
+        and is_constant(value.slice.lower, 1)
+        for value in (node.value for node in sketch.looped(ast.Assign))
+    )
+
 
 rule = Rule(
     code="PRF204",
@@ -69,12 +84,10 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".pop(", b"del ", b"1:"), loop=True),
+    gate=Gate(text=(b".pop(", b"del ", b"1:"), loop=True, sketch=_hopeful),
     doc=__doc__,
     # one node leads to all others: the queue gets long
-    benchmark=Benchmark(
-        setup="graph = {0: list(range(n)), **{i: [] for i in range(1, n)}}", call="reachable(graph, 0)"
-    ),
+    benchmark=Benchmark("graph = {0: list(range(n)), **{i: [] for i in range(1, n)}}", "reachable(graph, 0)"),
 )
 
 Front = Literal["pop", "del", "slice"]
@@ -142,8 +155,8 @@ def _is_list(owner: cst.Name, context: Context) -> bool:
     bindings = scope.bindings[owner.value] if scope is not None else []
     if any(few(context, item.value) for item in bindings):
         return False
-    if context.kinds.of(owner) is not None:
-        return context.kinds.of(owner) == "list"
+    if (kind := context.kinds.of(owner)) is not None:
+        return kind == "list"
     return bool(bindings) and all(_gives_list(item, owner.value, context) for item in bindings)
 
 
@@ -191,12 +204,10 @@ def _fix(name: str, scope: Scope, context: Context) -> Fix | None:
         return None
     edits = []
     for read in context.flow.reads(name, scope):
-        edit = _change(read, context)
-        if edit is None:
+        if (edit := _change(read, context)) is None:
             return None
         edits += [item for item in edit if item not in edits]
-    written = import_edit(context.source, context.facts.tree, "collections", "deque")
-    if written is None:
+    if (written := import_edit(context.source, context.facts.tree, "collections", "deque")) is None:
         return None
     deque, needed = written
     start = Edit(tree.span(value), f"{deque}({_contents(value, context)})")

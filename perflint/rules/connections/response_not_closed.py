@@ -35,6 +35,7 @@ given back earlier.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Literal
 
@@ -47,6 +48,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -54,6 +56,15 @@ Kind = Literal["requests", "aiohttp", "urllib", "httpx", "urllib3"]
 
 _VERBS = frozenset(VERBS) - {"head"}
 _URLOPEN = "urllib.request.urlopen"
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = sketch.of(ast.Call)
+    if any(word.arg in ("stream", "preload_content") for call in calls for word in call.keywords):
+        return True
+    awaited = {node.value for node in sketch.of(ast.Await)}
+    return sketch.mentions(_URLOPEN) or not awaited.isdisjoint(sketch.calls(*_VERBS))
+
 
 rule = Rule(
     code="PRF605",
@@ -68,6 +79,7 @@ rule = Rule(
         names=(_URLOPEN,),
         imports=("requests", "aiohttp", "urllib", "httpx", "httpx2", "urllib3"),
         beside=tuple(("aiohttp", verb.encode()) for verb in sorted(_VERBS)),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -1,0 +1,136 @@
+"""The `ast` nodes of one region by type: what a gate asks last, before LibCST reads the region."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from perflint.analysis.needles import needles
+
+if TYPE_CHECKING:
+    from perflint.analysis.facts import Facts, Region
+
+N = TypeVar("N", bound=ast.AST)
+Nodes = dict[type[ast.AST], list[ast.AST]]
+
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_LEAVES = {  # fields that hold no node, or none that anybody looks for
+    *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
+    *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
+    *("rest", "returns", "simple", "tag", "type_comment", "type_ignores", "type_params"),
+}
+_fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.MatchSingleton: ()}
+
+
+class Sketch:
+    """Everything in a region but annotations and operators; a function's decorators and defaults are in it.
+
+    A sketch must not hide a finding, so what it says is about the text, never about what names mean.
+    """
+
+    def __init__(self, facts: Facts, region: Region) -> None:
+        self.facts = facts
+        self.region = region
+
+    def of(self, kind: type[N]) -> list[N]:
+        """The nodes of exactly this type, in no order."""
+        return self._nodes.get(kind, [])  # type: ignore[return-value]
+
+    def looped(self, kind: type[N]) -> list[N]:
+        """Those of them inside of a `for` or `while` statement, its head included."""
+        return self._looped.get(kind, [])  # type: ignore[return-value]
+
+    def calls(self, *words: str) -> list[ast.Call]:
+        """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
+        return [call for word in words for call in self._calls.get(word, ())]
+
+    def looped_calls(self, *words: str) -> list[ast.Call]:
+        """Those of them inside of a `for` or `while` statement."""
+        return [call for word in words for call in self._looped_calls.get(word, ())]
+
+    def mentions(self, *names: str) -> bool:
+        """Whether any of the qualified names may be meant somewhere, as the file imports them."""
+        return not self.words.isdisjoint(self._last_words(names))
+
+    def calls_to(self, *names: str) -> list[ast.Call]:
+        """The calls that are written as any of the qualified names, as the file imports them."""
+        return self.calls(*self._last_words(names))
+
+    def _last_words(self, names: Iterable[str]) -> set[str]:
+        written = needles(names, self.facts.imports_anywhere)
+        return {text.decode().rpartition(".")[2] for text in written}
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The names and attributes that the region reads or writes."""
+        names = {node.id for node in self.of(ast.Name)}
+        return frozenset(names.union(node.attr for node in self.of(ast.Attribute)))
+
+    @cached_property
+    def loops(self) -> list[ast.stmt]:
+        """The `for` and `while` statements, nested ones included."""
+        return [loop for kind in _LOOPS for loop in self.of(kind)]
+
+    @cached_property
+    def _nodes(self) -> Nodes:
+        if self.region.function:
+            return _index([self.region.node])
+        return _index(self.facts.tree.body, {id(region.node) for region in self.facts.regions})
+
+    @cached_property
+    def _looped(self) -> Nodes:
+        return _index(self.loops) if self.loops else {}
+
+    @cached_property
+    def _calls(self) -> dict[str, list[ast.Call]]:
+        return _by_word(self.of(ast.Call))
+
+    @cached_property
+    def _looped_calls(self) -> dict[str, list[ast.Call]]:
+        return _by_word(self.looped(ast.Call))
+
+
+def is_constant(node: ast.AST | None, value: object) -> bool:
+    """Whether the node is a literal that equals the value."""
+    return isinstance(node, ast.Constant) and node.value == value
+
+
+def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:
+    found: dict[str, list[ast.Call]] = defaultdict(list)
+    for call in calls:
+        function = call.func
+        if isinstance(function, ast.Attribute):
+            found[function.attr].append(call)
+        elif isinstance(function, ast.Name):
+            found[function.id].append(call)
+    return found
+
+
+def _index(roots: Iterable[ast.AST], without: Collection[int] = ()) -> Nodes:
+    """All nodes below the roots by type, each once, without the subtrees of those named by their `id()`."""
+    found: Nodes = defaultdict(list)
+    seen: set[int] = set()
+    stack: list[ast.AST | None] = list(roots)
+    while stack:
+        node = stack.pop()
+        if node is None or id(node) in without:
+            continue
+        kind = node.__class__
+        if kind in _LOOPS:
+            if id(node) in seen:  # a loop inside of a loop, both among the roots
+                continue
+            seen.add(id(node))
+        found[kind].append(node)
+        fields = _fields.get(kind)
+        if fields is None:
+            fields = _fields[kind] = tuple(name for name in kind._fields if name not in _LEAVES)
+        for name in fields:
+            child = getattr(node, name)
+            if child.__class__ is list:
+                stack.extend(child)
+            else:
+                stack.append(child)
+    return found
