@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import libcst as cst
@@ -15,6 +16,7 @@ import libcst as cst
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Region
+from perflint.analysis.needles import Need
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -51,8 +53,7 @@ def inspect(
         tree = tree if tree is not None else _parse(source)
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         return Checked((unreadable(source, error),))
-    facts = Facts(source, tree)
-    found = set(_findings(source, facts, config, gates))
+    found = set(_findings(source, tree, config, gates))
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
     result = suppress.apply(source, tree, wanted, known, noqa=noqa)
@@ -89,10 +90,36 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
     return *finding.span, finding.code, finding.message
 
 
-def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
-    rules = registry.select(config)
-    if is_test_file(source.path):
-        rules = tuple(rule for rule in rules if rule.tests)
+class _Hope(NamedTuple):
+    """A rule, and what a file must hold before anything is parsed for it."""
+
+    rule: Rule
+    needs: tuple[Need, ...]  # one of them, if there are any
+    packages: frozenset[bytes]  # the name of one of them, if there are any
+
+    def met(self, source: Source) -> bool:
+        words, gate = source.words, self.rule.gate
+        if (gate.loop or gate.marks) and words.isdisjoint((b"for", b"while")):
+            return False
+        if self.packages and self.packages.isdisjoint(words):
+            return False
+        return not self.needs or any(need.met(source) for need in self.needs)
+
+
+@cache
+def _hopes(config: Config, tests: bool) -> tuple[_Hope, ...]:
+    rules = (rule for rule in registry.select(config) if rule.tests or not tests)
+    return tuple(
+        _Hope(rule, rule.gate.needs(config), frozenset(map(str.encode, rule.gate.imports))) for rule in rules
+    )
+
+
+def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> Iterator[Finding]:
+    hopes = _hopes(config, is_test_file(source.path))
+    rules = tuple(hope.rule for hope in hopes if not gates or hope.met(source))
+    if not rules:
+        return
+    facts = Facts(source, tree)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
     depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
     try:
@@ -107,8 +134,8 @@ def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iter
         if deep:
             start = region.span.start
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
-    for tree, alive in trees:
-        yield from _visit(Context(source, facts, tree, config), alive)
+    for region_tree, alive in trees:
+        yield from _visit(Context(source, facts, region_tree, config), alive)
 
 
 def _plans(
@@ -117,7 +144,7 @@ def _plans(
     """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
     where a gate admits code outside of them."""
     gates = [(rule, gate) for rule in rules if (gate := rule.gate.resolved(config, facts)) is not None]
-    hopeful = [item for item in gates if item[1].admits_file(source) and item[1].admits_imports(facts)]
+    hopeful = [item for item in gates if item[1].admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
         sketch = Sketch(facts, region)

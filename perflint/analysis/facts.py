@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
-from perflint.analysis.needles import needles
+from perflint.analysis.needles import Need, named, need, needles
 from perflint.analysis.outline import Outline
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
@@ -42,7 +42,7 @@ class Gate(NamedTuple):
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
-        names = (*self.names, *(getattr(config, self.option) if self.option else ()))
+        names = self._names(config)
         if not names and not self.beside:
             return self
         imported = [name for name in names if name.partition(".")[0] in facts.import_roots]
@@ -50,11 +50,16 @@ class Gate(NamedTuple):
         text = (*self.text, *needles(imported, facts.imports_anywhere), *sorted(beside))
         return self._replace(text=text, names=(), option="", beside=()) if text or self.loop_text else None
 
-    def admits_file(self, source: Source) -> bool:
-        """Whether the bytes alone leave hope."""
-        data = source.data
-        needles = (*self.text, *self.loop_text)
-        return not needles or any(needle in data for needle in needles)
+    def needs(self, config: Config) -> tuple[Need, ...]:
+        """What a file must hold one of, whatever it imports; nothing where the needles ask for nothing."""
+        return (
+            *(need(needle) for needle in (*self.text, *self.loop_text)),
+            *(named(name) for name in self._names(config)),
+            *(need(needle, package) for package, needle in self.beside),
+        )
+
+    def _names(self, config: Config) -> tuple[str, ...]:
+        return (*self.names, *(getattr(config, self.option) if self.option else ()))
 
     def admits_imports(self, facts: Facts) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)

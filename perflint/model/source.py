@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_WORD = re.compile(rb"\w+")
 _CODING = re.compile(rb"coding[:=]")
 
 
@@ -56,6 +57,11 @@ class Source:
     @cached_property
     def text(self) -> str:
         return self.data.decode("utf-8")
+
+    @cached_property
+    def words(self) -> frozenset[bytes]:
+        """The names, keywords and numbers of the text, those in strings and comments too."""
+        return frozenset(_WORD.findall(self.data))
 
     def raw(self, data: bytes) -> bytes:
         """`data` (UTF-8) as this file's bytes: same encoding, same byte order mark.
