@@ -16,7 +16,7 @@ LAYERS = (
         "fixing.imports",  # a rule's fix may need one
     ),
     ("rules",),
-    ("analysis.registry", "analysis.suppress", "analysis.engine", "fixing"),
+    ("analysis.registry", "analysis.hopes", "analysis.suppress", "analysis.engine", "fixing"),
     ("project", "reports", "evidence", "testing"),
     ("cli", "flake8", "__main__"),
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import NamedTuple
 
 import libcst as cst
@@ -16,7 +15,7 @@ import libcst as cst
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Region
-from perflint.analysis.needles import Need
+from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -90,33 +89,9 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
     return *finding.span, finding.code, finding.message
 
 
-class _Hope(NamedTuple):
-    """A rule, and what a file must hold before anything is parsed for it."""
-
-    rule: Rule
-    needs: tuple[Need, ...]  # one of them, if there are any
-    packages: frozenset[bytes]  # the name of one of them, if there are any
-
-    def met(self, source: Source) -> bool:
-        words, gate = source.words, self.rule.gate
-        if (gate.loop or gate.marks) and words.isdisjoint((b"for", b"while")):
-            return False
-        if self.packages and self.packages.isdisjoint(words):
-            return False
-        return not self.needs or any(need.met(source) for need in self.needs)
-
-
-@cache
-def _hopes(config: Config, tests: bool) -> tuple[_Hope, ...]:
-    rules = (rule for rule in registry.select(config) if rule.tests or not tests)
-    return tuple(
-        _Hope(rule, rule.gate.needs(config), frozenset(map(str.encode, rule.gate.imports))) for rule in rules
-    )
-
-
 def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> Iterator[Finding]:
-    hopes = _hopes(config, is_test_file(source.path))
-    rules = tuple(hope.rule for hope in hopes if not gates or hope.met(source))
+    every = hopes(config, is_test_file(source.path))
+    rules = every.met(source) if gates else every.rules
     if not rules:
         return
     facts = Facts(source, tree)

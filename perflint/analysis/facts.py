@@ -54,7 +54,7 @@ class Gate(NamedTuple):
         """What a file must hold one of, whatever it imports; nothing where the needles ask for nothing."""
         return (
             *(need(needle) for needle in (*self.text, *self.loop_text)),
-            *(named(name) for name in self._names(config)),
+            *named(self._names(config)),
             *(need(needle, package) for package, needle in self.beside),
         )
 

@@ -12,13 +12,18 @@ _WORD = re.compile(rb"\w+")
 
 
 class Need(NamedTuple):
-    """What a file must hold: all of the words, and the bytes, unless the words say it all."""
+    """What a file must hold: all of `words`, one of `either` if there are any, and the bytes of `needle`."""
 
     words: frozenset[bytes]
+    either: frozenset[bytes] = frozenset()
     needle: bytes = b""
 
     def met(self, source: Source) -> bool:
-        return self.words <= source.words and (not self.needle or self.needle in source.data)
+        return (
+            self.words <= source.words
+            and (not self.either or not self.either.isdisjoint(source.words))
+            and self.needle in source.data
+        )
 
 
 def need(needle: bytes, *words: str) -> Need:
@@ -27,12 +32,15 @@ def need(needle: bytes, *words: str) -> Need:
         match.group() for match in _WORD.finditer(needle) if match.start() > 0 and match.end() < len(needle)
     }
     told = re.fullmatch(rb"\W?\w+\W?", needle) and whole
-    return Need(frozenset(whole.union(map(str.encode, words))), b"" if told else needle)
+    return Need(frozenset(whole.union(map(str.encode, words))), needle=b"" if told else needle)
 
 
-def named(name: str) -> Need:
-    """What a file must hold to mean a qualified name: its package is imported, its last word written somewhere."""
-    return Need(frozenset((name.partition(".")[0].encode(), name.rpartition(".")[2].encode())))
+def named(names: Iterable[str]) -> list[Need]:
+    """What a file must hold to mean one of the qualified names: a package that it imports, and a last word."""
+    last: dict[str, set[bytes]] = {}
+    for name in names:
+        last.setdefault(name.partition(".")[0], set()).add(name.rpartition(".")[2].encode())
+    return [Need(frozenset((package.encode(),)), frozenset(words)) for package, words in last.items()]
 
 
 def needles(names: Iterable[str], imports: Mapping[str, Iterable[str]]) -> tuple[bytes, ...]:

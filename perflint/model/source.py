@@ -13,6 +13,7 @@ import re
 import tokenize
 from bisect import bisect_right
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
@@ -78,7 +79,10 @@ class Source:
     @cached_property
     def line_starts(self) -> list[int]:
         """The byte offset of each line's first byte."""
-        return [0, *(match.end() for match in _LINE_END.finditer(self.data))]
+        lines = self.data.splitlines(keepends=True)  # of bytes: at the tokenizer's line ends alone
+        if lines and not lines[-1].endswith((b"\n", b"\r")):
+            lines.pop()
+        return [0, *accumulate(map(len, lines))]
 
     @cached_property
     def newline(self) -> str:
