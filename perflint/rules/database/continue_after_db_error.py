@@ -138,7 +138,7 @@ def _endangered(node: cst.Try | cst.With, body: cst.BaseSuite, context: Context)
     if rolls_back(loop.body) or _ends_in(loop, context):
         return None
     apart = (item for item in withs(context, found.call, loop) if not is_cursor(context, item))
-    if any(is_transaction(context, item) for item in apart) or _caught_nearer(found.call, node, context):
+    if any(is_transaction(context, item) for item in apart) or context.flow.tried(found.call, node):
         return None
     return found if _in_transaction(found, loop, context) else None
 
@@ -163,16 +163,6 @@ def _on_postgres(context: Context) -> bool:
         isinstance(url, ast.Constant) and str(url.value).startswith(("postgresql", "postgres"))
         for url in urls
     )
-
-
-def _caught_nearer(call: cst.Call, node: cst.CSTNode, context: Context) -> bool:
-    """Whether another `try` inside the block holds the call."""
-    for above in context.tree.ancestors(call):
-        if above is node:
-            return False
-        if isinstance(above, (cst.Try, cst.TryStar)):
-            return True
-    return False
 
 
 def _ends_in(loop: cst.For | cst.While, context: Context) -> bool:

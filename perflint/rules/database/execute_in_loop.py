@@ -169,8 +169,8 @@ def _first(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
 
 def _deliberate(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     """Whether the rows are written one by one for a reason, or in a batch already."""
-    if made_in(context, found.on, loop) or _tried(found.call, loop, context):
-        return True
+    if made_in(context, found.on, loop) or context.flow.tried(found.call, loop):
+        return True  # a `try` deals with each row on its own
     if any(_BATCH.search(name) for part in made_from(context, found) for name in names_in(part)):
         return True
     inside = (item for item in withs(context, found.call, loop) if entered(item) != "open")
@@ -179,16 +179,6 @@ def _deliberate(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     if any(entered(item) == "pipeline" for item in withs(context, found.call)):
         return True
     return _reads(found, loop, context)
-
-
-def _tried(node: cst.CSTNode, loop: cst.CSTNode, context: Context) -> bool:
-    """Whether a `try` in the loop deals with each row on its own."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, (cst.Try, cst.TryStar)):
-            return True
-    return False
 
 
 def _reads(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
