@@ -275,8 +275,7 @@ def _own_transaction(context: Context, owner: cst.BaseExpression, loop: cst.CSTN
     known = receiver(context, owner)
     if known is None or not known.proved or known.kind != "connection" or not isinstance(owner, cst.Name):
         return False
-    scope = context.scope(owner).owner(owner.value)
-    bindings = scope.bindings[owner.value] if scope is not None else []
+    bindings = context.names.bindings(owner)
     if len(bindings) != 1 or bindings[0].kind == "parameter" or known.driver is None:
         return False
     if known.driver.name == "asyncpg":

@@ -70,26 +70,14 @@ def chain(context: Context, node: cst.CSTNode) -> Chain | None:
 
 def queried(context: Context, node: cst.BaseExpression) -> Chain | None:
     """As `chain`, for a local that was assigned a query, too."""
-    if isinstance(node, cst.Name):
-        owner = context.scope(node).owner(node.value)
-        bindings = owner.bindings[node.value] if owner is not None else []
-        if len(bindings) == 1 and bindings[0].kind == "assign" and bindings[0].value is not None:
-            return chain(context, bindings[0].value)
-        return None
-    return chain(context, node)
+    return chain(context, context.names.assigned(node) or node)
 
 
 def made_in_loop(context: Context, name: cst.Name) -> cst.BaseExpression | None:
     """The class of the object that the turn constructs under this name."""
-    owner = context.scope(name).owner(name.value)
-    bindings = owner.bindings[name.value] if owner is not None else []
-    if len(bindings) == 1 and bindings[0].kind == "assign" and isinstance(bindings[0].value, cst.Call):
-        loop = context.flow.loop(name)
-        return (
-            bindings[0].value.func
-            if loop is not None and context.flow.inside(bindings[0].node, loop)
-            else None
-        )
+    value, loop = context.names.assigned(name), context.flow.loop(name)
+    if isinstance(value, cst.Call) and loop is not None and context.flow.inside(value, loop):
+        return value.func
     return None
 
 

@@ -60,8 +60,7 @@ def connection_of(context: Context, node: cst.BaseExpression) -> cst.BaseExpress
     """The connection that a cursor was made from, where that is in sight; else the expression itself."""
     source: cst.BaseExpression | None = node
     if isinstance(node, cst.Name):
-        owner = context.scope(node).owner(node.value)
-        bindings = owner.bindings[node.value] if owner is not None else []
+        bindings = context.names.bindings(node)
         source = None
         if len(bindings) == 1:
             source = bindings[0].value

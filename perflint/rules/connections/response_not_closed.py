@@ -45,7 +45,6 @@ from perflint.analysis.connections.lifetimes import Lifetime, bound_to, lifetime
 from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
@@ -150,10 +149,7 @@ def _streamed(node: cst.Call, context: Context) -> Kind | None:
 def _asks_for_the_head(node: cst.Call, context: Context) -> bool:
     """`Request(url, method="HEAD")`: the answer has no body."""
     request = node.args[0].value if node.args else node
-    owner = context.scope(request).owner(request.value) if isinstance(request, cst.Name) else None
-    made = (
-        sole_binding(request.value, owner) if owner is not None and isinstance(request, cst.Name) else request
-    )
+    made = context.names.assigned(request) or request
     return isinstance(made, cst.Call) and "HEAD" in context.tree.code(made)
 
 

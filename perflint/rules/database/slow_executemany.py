@@ -92,8 +92,8 @@ def _few(found: Statement, context: Context) -> bool:
     match found.params:
         case [cst.Arg(value=cst.Name() as name), *_]:
             owner = context.scope(name).owner(name.value)
-            bindings = owner.bindings[name.value] if owner is not None else []
-            value = bindings[0].value if owner is not None and len(bindings) == 1 else None
+            bindings = context.names.bindings(name)
+            value = bindings[0].value if len(bindings) == 1 else None
             reads = context.flow.reads(name.value, owner) if owner is not None else []
             if any(isinstance(context.tree.parent(read), cst.Attribute) for read in reads):
                 return False  # `rows.append(..)`

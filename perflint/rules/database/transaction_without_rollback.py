@@ -50,6 +50,7 @@ from perflint.analysis.database import drivers
 from perflint.analysis.database.statements import Statement, statement, statements
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, last_name
+from perflint.analysis.names import Binding
 from perflint.analysis.rewrite import indent_unit, indented, remove, statement_lines
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk_scope
@@ -150,13 +151,9 @@ def _by_hand(node: cst.Call, context: Context) -> bool:
 
 def _transaction(name: cst.Name, context: Context) -> cst.BaseExpression | None:
     """The connection of `tr = conn.transaction()`."""
-    owner = context.scope(name).owner(name.value)
-    bindings = owner.bindings[name.value] if owner is not None else []
-    match bindings:
-        case [binding]:
-            match binding.value:
-                case cst.Call(func=cst.Attribute(value=on, attr=cst.Name(value="transaction"))):
-                    return on if context.objects.type(on) == drivers.ASYNCPG.connection else None
+    match context.names.bindings(name):
+        case [Binding(value=cst.Call(func=cst.Attribute(value=on, attr=cst.Name(value="transaction"))))]:
+            return on if context.objects.type(on) == drivers.ASYNCPG.connection else None
     return None
 
 

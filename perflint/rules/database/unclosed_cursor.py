@@ -111,8 +111,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 def _bindings(name: cst.Name, context: Context) -> list[cst.CSTNode]:
     """What the name is bound to, or the nodes that bind it to something else."""
-    owner = context.scope(name).owner(name.value)
-    return [item.value or item.node for item in (owner.bindings[name.value] if owner is not None else ())]
+    return [item.value or item.node for item in context.names.bindings(name)]
 
 
 def _held(found: Cursor, far: Reach, context: Context) -> str | None:

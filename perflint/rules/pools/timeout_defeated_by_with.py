@@ -153,8 +153,7 @@ def _maybe_none(timeout: cst.BaseExpression, context: Context) -> bool:
         return False
     if timeout.value == "None":
         return True
-    owner = context.scope(timeout).owner(timeout.value)
-    for binding in owner.bindings[timeout.value] if owner is not None else ():
+    for binding in context.names.bindings(timeout):
         match binding.node:
             case cst.Param(default=cst.Name(value="None")):
                 return True
