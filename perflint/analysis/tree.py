@@ -77,6 +77,11 @@ class Tree:
         """The node that holds `node`; None for the root."""
         return self._parents.get(node)
 
+    def taker(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The node that takes the value of `node`, awaited or not; None for the root."""
+        parent = self.parent(node)
+        return self.parent(parent) if isinstance(parent, cst.Await) else parent
+
     def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         """The parents of `node`, innermost first, up to and with the root."""
         above = self._parents.get(node)

@@ -16,7 +16,7 @@ from perflint.analysis.database.sql import WRITES, pages
 from perflint.analysis.database.statements import EXECUTES, Statement, of_many_rows, statements
 from perflint.analysis.database.transactions import is_transaction, rolls_back, withs
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import dotted, last_name, names_in, root
+from perflint.analysis.match import dotted, last_name, names_in, root, unawaited
 from perflint.analysis.patterns.invariance import variables
 from perflint.analysis.tree import walk, walk_scope
 
@@ -305,7 +305,7 @@ def is_write(context: Context, node: cst.With) -> bool:
         return False
     match block.body[0]:
         case cst.SimpleStatementLine(body=[cst.Expr(value=value)]):
-            call = value.expression if isinstance(value, cst.Await) else value
+            call = unawaited(value)
             if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Attribute):
                 return False
             name = call.func.attr.value

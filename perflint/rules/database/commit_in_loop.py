@@ -58,7 +58,7 @@ from perflint.analysis.database.rows import rows_of
 from perflint.analysis.database.statements import bound_in, statement
 from perflint.analysis.database.transactions import connection_of, made_in
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, names_in
+from perflint.analysis.match import dotted, names_in, unawaited
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk_scope
@@ -146,8 +146,7 @@ def _severity(context: Context) -> Severity | None:
 
 
 def _alone(node: cst.Call, context: Context) -> bool:
-    parent = context.tree.parent(node)
-    return isinstance(context.tree.parent(parent) if isinstance(parent, cst.Await) else parent, cst.Expr)
+    return isinstance(context.tree.taker(node), cst.Expr)
 
 
 def _in_memory(owner: cst.BaseExpression, context: Context) -> bool:
@@ -215,7 +214,7 @@ def _in_batch_execute(context: Context, commit: cst.Call, loop: cst.For) -> tupl
             end,
             getattr(end, "expression", None),
         ):
-            call = write.expression if isinstance(write, cst.Await) else write
+            call = unawaited(write)
         case _:
             return None
     found = statement(context, call, loop) if isinstance(call, cst.Call) else None

@@ -54,7 +54,7 @@ from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import bound_in
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import last_name, names_in
+from perflint.analysis.match import last_name, names_in, unawaited
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import Function, Loop, walk_scope
@@ -196,7 +196,7 @@ def _fix(node: cst.Call, loop: cst.CSTNode, context: Context) -> Fix | None:
 
 def _wrapped(item: cst.BaseExpression, node: cst.Call) -> bool:
     """Whether the `with` enters the connection itself, or a `closing()` of it."""
-    inner = item.expression if isinstance(item, cst.Await) else item
+    inner = unawaited(item)
     match inner:
         case cst.Call(func=function, args=[cst.Arg(value=value)]) if value is node:
             return last_name(function) in ("closing", "aclosing")

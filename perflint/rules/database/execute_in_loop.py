@@ -137,10 +137,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 def _discarded(node: cst.Call, context: Context) -> bool:
     """Whether the call is a statement of its own, or all that a comprehension makes."""
-    parent = context.tree.parent(node)
-    if isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
-    return isinstance(parent, (cst.Expr, cst.ListComp, cst.SetComp, cst.GeneratorExp))
+    return isinstance(context.tree.taker(node), (cst.Expr, cst.ListComp, cst.SetComp, cst.GeneratorExp))
 
 
 def _varies(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
@@ -232,8 +229,6 @@ def _nested(loop: cst.CSTNode, context: Context) -> bool:
 
 def _replaced(call: cst.Call, loop: cst.CSTNode, context: Context) -> cst.CSTNode | None:
     """The statement that goes: the call's own, or that of a comprehension whose value nobody takes."""
-    inner: cst.CSTNode = loop if isinstance(loop, Comprehension) else call
-    parent = context.tree.parent(inner)
-    if inner is call and isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
+    tree = context.tree
+    parent = tree.parent(loop) if isinstance(loop, Comprehension) else tree.taker(call)
     return parent if isinstance(parent, cst.Expr) else None

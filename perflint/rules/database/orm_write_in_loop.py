@@ -141,8 +141,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 
 def _unused(node: cst.Call, context: Context) -> bool:
-    parent = context.tree.parent(node)
-    return isinstance(context.tree.parent(parent) if isinstance(parent, cst.Await) else parent, cst.Expr)
+    return isinstance(context.tree.taker(node), cst.Expr)
 
 
 def _django(node: cst.Call, method: str, context: Context) -> Write | None:

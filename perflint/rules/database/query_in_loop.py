@@ -178,10 +178,7 @@ def _selects(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _read(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
     """Whether the turn reads the rows: by what the call returns, or on the cursor later on."""
-    parent = context.tree.parent(node)
-    if isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
-    return not isinstance(parent, cst.Expr) or fetched(context, node, loop)
+    return not isinstance(context.tree.taker(node), cst.Expr) or fetched(context, node, loop)
 
 
 def _queried(node: cst.Call, method: str, loop: cst.CSTNode, context: Context) -> str | None:

@@ -138,11 +138,7 @@ def _begun(node: cst.Call, context: Context) -> _Begun | None:
 
 def _by_hand(node: cst.Call, context: Context) -> bool:
     """Whether no `with` ends the transaction."""
-    value: cst.CSTNode = node
-    if isinstance(context.tree.parent(value), cst.Await):
-        value = context.tree.parent(value) or value
-    parent = context.tree.parent(value)
-    if isinstance(parent, cst.Expr):
+    if isinstance(context.tree.taker(node), cst.Expr):
         return True
     name = bound_to(context, node)
     life = lifetime(context, name) if name is not None else None

@@ -130,10 +130,7 @@ def _short(opened: Opening) -> str:
 def _discarded(opened: Opening, context: Context) -> bool:
     """`connect(p).execute(q)`, and a connection that is opened for nothing."""
     tree = context.tree
-    node: cst.CSTNode = opened.call
-    if isinstance(tree.parent(node), cst.Await):
-        node = tree.parent(node) or node
-    parent = tree.parent(node)
+    parent = tree.taker(opened.call)
     if isinstance(parent, cst.Expr):
         return opened.word == "connection"
     if not isinstance(parent, cst.Attribute) or not isinstance(tree.parent(parent), cst.Call):
