@@ -39,21 +39,14 @@ class Place(NamedTuple):
     owner: ast.ClassDef | None = None
 
 
-class Crowd(NamedTuple):
-    """So many at once."""
-
-    size: int
-    call: ast.Call
-
-
 class Sharing:
     """Answers for one file."""
 
     def __init__(self, outline: Outline) -> None:
         self.outline = outline
 
-    def crowd(self, call: ast.Call, home: Home) -> Crowd | None:
-        """The largest crowd of constant size that uses what the call makes."""
+    def crowd(self, call: ast.Call, home: Home) -> int | None:
+        """The size of the largest crowd of constant size that uses what the call makes."""
         places = self._places(call, home)
         found = [
             size
@@ -110,7 +103,7 @@ class Sharing:
 
     # Who uses it
 
-    def _users(self) -> Iterator[tuple[Crowd, list[ast.AST], Home]]:
+    def _users(self) -> Iterator[tuple[int, list[ast.AST], Home]]:
         """What a crowd of constant size runs: the function and arguments handed over, or the body of `async with`."""
         for call, home in self.outline.calls:
             if isinstance(call.func, ast.Attribute) and call.func.attr in _HANDING and call.args:
@@ -123,15 +116,15 @@ class Sharing:
                 if crowd is not None:
                     yield crowd, [*block.items, *block.body], home
 
-    def _crowd(self, node: ast.expr, home: Home) -> Crowd | None:
+    def _crowd(self, node: ast.expr, home: Home) -> int | None:
+        """How many an executor or semaphore lets work at once, where a constant tells."""
         made = self._made(node, home)
         kind = (
             library.canonical(self.outline.qualified(made.func, home.bound) or "") if made is not None else ""
         )
         if made is None or kind not in _CROWDS:
             return None
-        size = integer(argument(made, _CROWDS[kind], 0), self.outline)
-        return Crowd(size, made) if size is not None else None
+        return integer(argument(made, _CROWDS[kind], 0), self.outline)
 
     def _made(self, node: ast.expr, home: Home) -> ast.Call | None:
         """The one call that makes what a name or `self.x` is."""

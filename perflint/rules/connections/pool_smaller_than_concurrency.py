@@ -96,15 +96,15 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if pool is None or not (pool.grave or context.config.pedantic):
         return
     crowd = context.facts.outline.once(Sharing).crowd(call, home)
-    if crowd is None or crowd.size <= pool.size:
+    if crowd is None or crowd <= pool.size:
         return
     shown = context.tree.shown(node.func)
     message = (
-        f"`{shown}()` keeps {pool.size} {_connections(kind, pool)} but {crowd.size} workers use it: "
-        f"{pool.beyond}; give it {crowd.size}, or have fewer workers"
+        f"`{shown}()` keeps {pool.size} {_connections(kind, pool)} but {crowd} workers use it: "
+        f"{pool.beyond}; give it {crowd}, or have fewer workers"
     )
     level = None if pool.grave else Severity.INFO
-    yield rule.finding(context, node, message, _fix(node, kind, crowd.size, context), level)
+    yield rule.finding(context, node, message, _fix(node, kind, crowd, context), level)
 
 
 def _located(node: cst.Call, context: Context) -> tuple[ast.Call | None, Home]:
