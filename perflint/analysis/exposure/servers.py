@@ -14,7 +14,7 @@ from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.hosts import Reach, address, reach
 from perflint.analysis.exposure.values import UNKNOWN, Call, call_at, entries, expression, passed, value
 from perflint.analysis.objects import Made
-from perflint.analysis.outline import Definition, Home, Outline, leaf
+from perflint.analysis.outline import Home, Outline, leaf
 from perflint.analysis.rule import Context
 
 _NAMES = {name for _, name in METHODS} | {name.rpartition(".")[2] for name in FUNCTIONS}
@@ -231,18 +231,11 @@ def assignments(outline: Outline) -> list[tuple[str, ast.expr, Home]]:
 
 
 def _assignments(outline: Outline) -> list[tuple[str, ast.expr, Home]]:
-    found = []
-    stack: list[tuple[ast.AST, Home]] = [(outline.facts.tree, Home())]
-    while stack:
-        node, home = stack.pop()
-        for target, item in _settings(outline, node):
-            found.append((target, item if guarded(outline, node) is None else ast.Name("?"), home))
-        if isinstance(node, Definition):
-            home = outline.inside(node)
-        elif isinstance(node, ast.ClassDef):
-            home = Home(home.functions, node, 0, home.bound)
-        stack.extend((child, home) for child in reversed(list(ast.iter_child_nodes(node))))
-    return found
+    return [
+        (target, item if guarded(outline, node) is None else ast.Name("?"), home)
+        for node, home in outline.placed
+        for target, item in _settings(outline, node)
+    ]
 
 
 def _settings(outline: Outline, node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
