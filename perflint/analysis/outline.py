@@ -257,3 +257,8 @@ def generates(node: ast.AST) -> bool:
 def leaf(node: ast.AST | None) -> str:
     """The last word of a dotted name: `fetch` of `self.api.fetch`."""
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def is_none(node: object) -> bool:
+    """Whether the expression is written `None`."""
+    return isinstance(node, ast.Constant) and node.value is None

@@ -68,6 +68,7 @@ from perflint.analysis.database.transactions import (
 )
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
+from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
@@ -155,9 +156,7 @@ def _on_postgres(context: Context) -> bool:
     urls = [
         call.args[0]
         for call, _ in context.facts.outline.calls
-        if getattr(call.func, "id", getattr(call.func, "attr", ""))
-        in ("create_engine", "create_async_engine")
-        and call.args
+        if leaf(call.func) in ("create_engine", "create_async_engine") and call.args
     ]
     return bool(urls) and all(
         isinstance(url, ast.Constant) and str(url.value).startswith(("postgresql", "postgres"))
