@@ -45,10 +45,10 @@ nobody fails (HTTP clients, asyncpg, MongoDB) are reported as info where `pedant
 load they cost little, in bursts of requests over TLS more.
 
 Not flagged: sizes that are computed, pools that block on purpose (`pool_block=True`), unlimited ones,
-`NullPool`, a pool that each worker makes for itself, processes, which have a pool each.
+`NullPool`, a pool that each worker makes for itself, processes, which have a pool each, tests.
 
 The fix replaces `requests.Session()` by `http_session(pool=..)` of the runtime. It is unsafe: that
-session keeps no cookies and has a default timeout.
+session keeps no cookies and has a default timeout. There is none where the file mounts adapters.
 """
 
 from __future__ import annotations

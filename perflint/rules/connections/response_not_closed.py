@@ -27,10 +27,11 @@ headers, or where a loop over its body ends early. With the option `pedantic` al
 which CPython closes when the object is collected.
 
 Not flagged: `with`, `close()`, `release()`, what reads the body (`.content`, `.text`, `.json()`, `.raw`, a
-loop that goes on to the end), responses that are returned, stored or handed on, `stream=flag`, HEAD, tests.
+loop that goes on to the end or yields), responses that are returned, stored or handed on, fixtures and context
+managers, `stream=flag`, HEAD, tests.
 
 The fix opens the response by `with`, over all that uses it. It is unsafe: the connection is closed or
-given back earlier.
+given back earlier. There is none for httpx and urllib3.
 """
 
 from __future__ import annotations

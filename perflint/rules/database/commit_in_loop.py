@@ -30,9 +30,11 @@ Good:
 Looked at: `commit()` of connections and sessions, and a `with` that commits at its end and holds one
 write alone: `with conn:` of sqlite3 and psycopg2, `transaction()`, `begin()`, `atomic()`.
 
-Not flagged: commits that a counter, a size or a clock guards; batches; workers, polls, paced loops and
-retries; a turn that does something outside of the database, which a commit must come before; a `try`
-that deals with each item; a rollback in the loop; a connection per item; DDL; savepoints.
+Not flagged: commits that a counter, a size or a clock guards, or that one turn alone comes to
+(`if run is None:`); batches, pages, a statement that writes many rows; loops over items that the source
+spells out; workers, polls, paced loops, retries, generators; a turn that does something outside of the
+database, which a commit must come before; a `try` that deals with each item; a rollback in the loop, or a
+handler that takes a turn back; a connection per item; DDL; savepoints, and blocks in an outer transaction.
 
 In a migration, which runs once, the finding is an info.
 

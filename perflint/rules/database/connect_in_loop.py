@@ -32,8 +32,9 @@ Good:
 
 Not flagged: arguments that change from turn to turn (shards, tenants, servers), retries and
 reconnections, connections that the loop collects or hands to threads, `sqlite3.connect(":memory:")`,
-loops over a few known items. Of handlers only engines, pools and clients are looked at, which belong to
-the program; a connection per request may be the framework's way.
+clients that are given a `connection_pool`, loops over a few known items, clean-up, tests. Of handlers only engines,
+pools and clients are looked at, which belong to the program; a connection per request may be the framework's
+way. Those made at start-up, kept, or made once (`engine = engine or create_engine(..)`) are none.
 
 The fix moves a `with` that is the whole body of the loop before it. It is unsafe: the connection is
 opened for an empty loop, too, all turns share one transaction where the end of `with` commits, and

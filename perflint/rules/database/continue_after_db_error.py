@@ -39,10 +39,11 @@ Good:
 Looked at: psycopg, psycopg2, asyncpg inside `async with conn.transaction():`, and SQLAlchemy where the file
 itself makes its engine for PostgreSQL.
 
-Not flagged: handlers that roll back, raise, leave the loop or make a new connection; a savepoint or
-transaction per row; autocommit; a commit in the loop; `ON CONFLICT`; clauses that catch no database error;
-connections that other code sets up, where nothing in the function shows a transaction; other databases,
-which undo the one statement.
+Not flagged: handlers that roll back, raise, leave the loop, end the program or make a new connection, be it
+in `else` or `finally`; another `try` around the statement alone; a savepoint, transaction or connection per row;
+files that speak of autocommit; a commit in the loop; `ON CONFLICT`; clauses that catch no database error; retries and
+workers; connections that other code sets up, where nothing in the function shows a transaction; other
+databases, which undo the one statement.
 """
 
 from __future__ import annotations

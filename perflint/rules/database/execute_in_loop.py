@@ -32,10 +32,13 @@ Good:
 
 In a migration, which runs once, the finding is an info, and only where the rows come from a query.
 
-Not flagged: statements whose result is used (`lastrowid`, `RETURNING`, `rowcount` in the loop), texts
-that depend on the item, anything but INSERT, UPDATE, DELETE, REPLACE and MERGE; loops that also read
-from the database or hand it on; a `try`, a savepoint or a transaction per row; retries, workers,
-paced loops, psycopg's `pipeline()`; UPDATE and DELETE on MySQL, whose drivers loop over them.
+Not flagged: statements whose result is used (`lastrowid`, `RETURNING`, `rowcount` in the loop); texts and
+tables that depend on the item, and an UPDATE of the columns that it names (`values(**item)`); anything but
+INSERT, UPDATE, DELETE, REPLACE and MERGE; loops over items that the source spells out; loops that also
+read from the database, hand it on or write several rows at once, and rows that are put together already
+(`rows`, `batch`); a `try`, a `with`, a savepoint, a transaction or a connection per row; the same text for
+the second time in a loop; retries, workers, paced loops, psycopg's `pipeline()`; UPDATE and DELETE on
+MySQL, whose drivers loop over them.
 
 The fix is safe for sqlite3 with its default transactions, where the loop holds nothing else, what it
 evaluates runs no other code, nobody looks at the loop's variable, `rowcount` or `lastrowid`

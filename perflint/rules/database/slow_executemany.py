@@ -30,10 +30,10 @@ Good:
         conn.close()
 
 Not flagged: a handful of rows that the text shows, cursors that are not surely psycopg2's or pyodbc's,
-pyodbc where the file sets `fast_executemany`, SQL that is not in sight.
+pyodbc where the file sets `fast_executemany`, SQL that is not in sight or does not write.
 
-The fix is unsafe: `rowcount` afterwards tells of the last page only, and an error names a page of statements.
-No fix where the cursor's `rowcount` is read.
+The fix, for psycopg2, is unsafe: `rowcount` afterwards tells of the last page only, and an error names a page of
+statements. There is none where the cursor's `rowcount` is read.
 """
 
 from __future__ import annotations

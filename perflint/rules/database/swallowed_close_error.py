@@ -31,9 +31,9 @@ Good:
 With `pedantic = true` the errors of `close()` and `rollback()` count, too, as info: they tell that a
 connection is broken before its pool hands it out again. `contextlib.suppress(Exception)` is such a clause.
 
-Not flagged: clauses that log, raise or do anything else, clauses for particular errors, `__del__`,
-`__exit__`, handlers of signals and of the program's exit, tests, receivers that are not known to belong to a
-database.
+Not flagged: clauses that log, raise or do anything else, clauses for particular errors, blocks that do more
+than call the database before the commit, `__del__`, `__exit__`, handlers of signals and of the program's exit,
+tests, receivers that are not known to belong to a database.
 """
 
 from __future__ import annotations

@@ -29,9 +29,10 @@ Found for BEGIN and START TRANSACTION with a COMMIT or `commit()` in the same fu
 `start()` and SQLAlchemy's `begin()`. Off by default: an audit for programs with connections that live long.
 
 Not flagged: functions that roll back anywhere, transactions as context managers, a connection that
-the function opens and closes (closing rolls back), functions that only begin or only commit.
+the function opens and closes (closing rolls back), functions that only begin or only commit, tests.
 
-The fix is unsafe: after an error the transaction is rolled back, where it was left open.
+The fix is for sqlite3's BEGIN and asyncpg's `start()`, where that and the one commit are lines of one block. It is
+unsafe: after an error the transaction is rolled back, where it was left open.
 """
 
 from __future__ import annotations

@@ -31,13 +31,16 @@ connections taken from a pool by `getconn` or `acquire`; also where the call is 
 (`sqlite3.connect(path).execute(..)`), where only an `except` closes, and where a loop opens and only
 the last one is closed after it.
 
+In tests it is an info: their process ends soon.
+
 Not flagged: a connection that is returned, yielded, stored, passed on, registered or used by a nested function, or
-whose cursor is; one that is entered by a `with` later; module-level code; fixtures, `setUp`, `__init__`
-and context managers; functions that end the process. `close-on-exception = true` also reports connections that
-are closed only where nothing fails.
+whose cursor is; one that is entered by a `with` later; module-level code and lambdas; fixtures, `setUp`, `__init__`
+and context managers; functions that end the process; what a `with pytest.raises(..)` or the like holds.
+`close-on-exception = true` also reports connections that are closed only where nothing fails.
 
 The fix puts the statements up to the last use into a `with`. It is unsafe: the connection is closed sooner, and
-what still uses it in a way that the text does not tell finds it closed.
+what still uses it in a way that the text does not tell finds it closed. There is none for `getconn()`, for a
+connection of asyncpg outside of a pool, and where something closes it at times.
 """
 
 from __future__ import annotations
