@@ -249,11 +249,11 @@ class Flow:
 
         Where it does, the place that an exception comes from may matter.
         """
-        for above in self.tree.ancestors(node):
-            if above is within or isinstance(above, Function):
-                return False
+        for above in self.tree.ancestors(node, within):
             if isinstance(above, (cst.Try, cst.TryStar)):
                 return True
+            if isinstance(above, Function):
+                return False
         return False
 
 

@@ -107,9 +107,7 @@ def first_that_works(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> 
         return True  # only `continue` goes on to the next
     for part in walk_scope(loop.body):
         if isinstance(part, (cst.Break, cst.Return)):
-            for above in context.tree.ancestors(part):
-                if above is loop:
-                    break
+            for above in context.tree.ancestors(part, loop):
                 if isinstance(above, cst.If) and _SUCCESS.search(context.tree.code(above.test)):
                     return True
                 if (

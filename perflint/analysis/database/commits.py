@@ -60,9 +60,7 @@ _MEASURES = re.compile(r"(^|_)(batch|chunk|buffer|buf|pending|every|interval|lim
 
 def deliberate(context: Context, node: cst.CSTNode, loop: cst.For | cst.While) -> bool:
     """Whether a commit in each turn is there for a reason, or comes only every so many turns."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            break
+    for above in context.tree.ancestors(node, loop):
         if isinstance(above, cst.If) and (_counts(above.test) or _once(above, loop)):
             return True
         if isinstance(above, (cst.Try, cst.TryStar)) and above.handlers:

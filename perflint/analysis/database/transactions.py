@@ -24,8 +24,8 @@ _CURSORS = frozenset({"cursor", "closing", "aclosing"})
 
 def withs(context: Context, node: cst.CSTNode, within: cst.CSTNode | None = None) -> Iterator[cst.WithItem]:
     """The `with` items around a node, innermost first, up to its function or `within`."""
-    for above in context.tree.ancestors(node):
-        if above is within or isinstance(above, (*Function, cst.ClassDef)):
+    for above in context.tree.ancestors(node, within):
+        if isinstance(above, (*Function, cst.ClassDef)):
             return
         if isinstance(above, cst.With):
             yield from above.items

@@ -137,9 +137,7 @@ def _seen_from_outside(block: cst.CSTNode, item: Accumulator, flow: Flow) -> boo
     """Whether a `try` or `with` holds the block while the value is also read outside of it: there an
     exception shows what has grown so far."""
     below = block
-    for above in flow.tree.ancestors(block):
-        if above is item.scope.node:
-            return False
+    for above in flow.tree.ancestors(block, item.scope.node):
         held = isinstance(above, (cst.Try, cst.TryStar, cst.With)) and isinstance(below, cst.BaseSuite)
         if held and any(not flow.inside(read, below) for read in flow.reads(item.place, item.scope)):
             return True

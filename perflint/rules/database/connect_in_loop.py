@@ -153,12 +153,8 @@ def _again(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _supervised(node: cst.Call, loop: cst.While, context: Context) -> bool:
     """Whether the turns of a `while` connect again after an error."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, cst.Try) and above.handlers:
-            return True
-    return False
+    around = context.tree.ancestors(node, loop)
+    return any(isinstance(above, cst.Try) and bool(above.handlers) for above in around)
 
 
 def _in_handler(node: cst.Call, context: Context) -> bool:

@@ -169,12 +169,8 @@ def _neglect(node: cst.Call, life: Lifetime, context: Context) -> str | None:
 
 def _conditional(node: cst.CSTNode, loop: cst.CSTNode, context: Context) -> bool:
     """Whether only some turns of the loop open it."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, (cst.If, cst.ExceptHandler, cst.MatchCase)):
-            return True
-    return True
+    branches = (cst.If, cst.ExceptHandler, cst.MatchCase)
+    return any(isinstance(above, branches) for above in context.tree.ancestors(node, loop))
 
 
 def _fix(opened: Opening, name: cst.Name, uses: tuple[cst.Name, ...], context: Context) -> Fix | None:
