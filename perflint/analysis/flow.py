@@ -244,9 +244,12 @@ class Flow:
                 return False
         return False
 
-    def tried(self, node: cst.CSTNode) -> bool:
-        """Whether a `try` of the same function holds the node: where an exception comes from may matter."""
-        for above in self.tree.ancestors(node):
+    def tried(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> bool:
+        """Whether a `try` of the same function, one inside of `within` if given, holds the node.
+
+        Where it does, the place that an exception comes from may matter.
+        """
+        for above in self.tree.ancestors(node, within):
             if isinstance(above, (cst.Try, cst.TryStar)):
                 return True
             if isinstance(above, Function):

@@ -102,6 +102,16 @@ class Names:
         """The scope that a function, lambda, class, comprehension or module opens."""
         return self._scopes[node]
 
+    def bindings(self, node: cst.CSTNode) -> list[Binding]:
+        """What binds the name that `node` is; nothing for other nodes, and for names of outside the region."""
+        owner = self.scope(node).owner(node.value) if isinstance(node, cst.Name) else None
+        return owner.bindings[node.value] if owner is not None and isinstance(node, cst.Name) else []
+
+    def assigned(self, node: cst.CSTNode) -> cst.BaseExpression | None:
+        """The expression that a name stands for, where one assignment alone binds it."""
+        bindings = self.bindings(node)
+        return bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
+
     def qualified(self, node: cst.BaseExpression) -> str | None:
         """What a name or dotted name stands for, such as `functools.reduce` or `builtins.sum`.
 
@@ -117,10 +127,8 @@ class Names:
 
     def builtin(self, node: cst.BaseExpression) -> str | None:
         """The builtin that a name stands for, such as `sum`."""
-        qualified = self.qualified(node)
-        return (
-            qualified.removeprefix("builtins.") if qualified and qualified.startswith("builtins.") else None
-        )
+        module, _, name = (self.qualified(node) or "").rpartition(".")
+        return name if module == "builtins" else None
 
     def means_builtin(self, name: str, scope: Scope) -> bool:
         """Whether a builtin's name, written in this scope, means that builtin: for text that a fix adds."""
@@ -342,16 +350,10 @@ def pairs(
     target: cst.BaseExpression, value: cst.BaseExpression
 ) -> list[tuple[cst.BaseExpression, cst.BaseExpression]]:
     """Which target takes which value: `a, b = 1, 2` is two assignments."""
-    if (
-        isinstance(target, cst.Tuple)
-        and isinstance(value, cst.Tuple)
-        and len(target.elements) == len(value.elements)
-    ):
-        both = (*target.elements, *value.elements)
-        if not any(isinstance(element, cst.StarredElement) for element in both):
-            return [
-                (one.value, other.value) for one, other in zip(target.elements, value.elements, strict=True)
-            ]
+    match target, value:
+        case cst.Tuple(elements=left), cst.Tuple(elements=right) if len(left) == len(right):
+            if not any(isinstance(element, cst.StarredElement) for element in (*left, *right)):
+                return [(one.value, other.value) for one, other in zip(left, right, strict=True)]
     return [(target, value)]
 
 

@@ -6,7 +6,7 @@ else refers to. Everything here asks whether a given growth is of that kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -232,7 +232,8 @@ class Accumulators:
         if self.flow.loop(read) is not loop or self.flow.runs_once(read, loop):
             return False
         if any(
-            isinstance(above, (cst.If, cst.IfExp, cst.ExceptHandler)) for above in self._up_to(read, loop)
+            isinstance(above, (cst.If, cst.IfExp, cst.ExceptHandler))
+            for above in self.flow.tree.ancestors(read, loop)
         ):
             return False  # not in every turn
         match self.flow.tree.parent(read):
@@ -243,12 +244,6 @@ class Accumulators:
                 method = call.func if isinstance(call, cst.Call) else None
                 return isinstance(method, cst.Attribute) and method.attr.value in _HOLDERS
         return False
-
-    def _up_to(self, node: cst.CSTNode, stop: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        for above in self.flow.tree.ancestors(node):
-            if above is stop:
-                return
-            yield above
 
     def _fused(self, item: Accumulator) -> bool:
         """Whether the next instruction loads a local on the same line: 3.13 makes it one with the store."""
