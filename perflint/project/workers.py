@@ -43,9 +43,9 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
     `jobs` is the number of processes: 1 works in this one, 0 takes what the machine and the
     amount of work suggest. Closing the generator, or Ctrl-C, ends the workers.
     """
-    sizes = [_size(path) for path in paths]
+    sizes = [size(path) for path in paths]
     if jobs < 1:
-        jobs = min(_cpus(), 1 + sum(sizes) // WORTH_A_WORKER)
+        jobs = min(cpus(), 1 + sum(sizes) // WORTH_A_WORKER)
     jobs = min(jobs, len(paths))
     if jobs > 1:
         yield from _Pool(job, paths, sizes, jobs).results()
@@ -53,7 +53,7 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
         yield from map(job, paths)
 
 
-def _cpus() -> int:
+def cpus() -> int:
     """The processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -61,7 +61,7 @@ def _cpus() -> int:
         return os.cpu_count() or 1
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
