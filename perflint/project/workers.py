@@ -94,7 +94,7 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(job, theirs, inherited), daemon=True)  # type: ignore[attr-defined]
         self.todo: deque[int] = deque()
         self.alone = False  # on a file that a worker has died on
-        with _deferred_interrupt():
+        with deferred_interrupt():
             self.process.start()
         theirs.close()
 
@@ -190,8 +190,11 @@ def _start_method() -> str:
 
 
 @contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back while a child starts, before it has learned to ignore it."""
+def deferred_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back, for this process and those that it starts meanwhile.
+
+    A child may start before it has learned to ignore it.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
