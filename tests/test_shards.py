@@ -1,6 +1,10 @@
 """`--shard 3/8`: every file in exactly one part, the same on every machine."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from perflint.cli import app
 from perflint.model.config import ConfigError
 from perflint.project.shards import Shard, parse
 
+PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text("utf-8")
 SLOW_PATH = """\
 def path_of(names):
     path = ""
@@ -88,3 +93,46 @@ def test_an_empty_part_is_no_surprise(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_standard_input_has_no_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["check", "-", "--shard", "1/2"]) == 2
     assert capsys.readouterr().err.count("leave one out") == 1
+
+
+# The recipes of docs/scale.md.
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    return done.stdout
+
+
+def reported(report: str) -> list[str]:
+    return re.findall(r"^(\S+\.py):4:9: PRF102", report, re.M)
+
+
+def test_bazel(tmp_path: Path) -> None:
+    """With what Bazel sets, in a folder of links to the sources."""
+    source, links, status = tmp_path / "source", tmp_path / "runfiles", tmp_path / "status"
+    source.mkdir()
+    tree(source, 12)
+    for path in source.rglob("*.py"):
+        link = links / path.relative_to(source)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    script = tmp_path / "perflint_test.py"
+    script.write_text(re.findall(r"^```python\n# tools/perflint_test.py\n(.*?)^```", PAGE, re.M | re.S)[0])
+    found = []
+    for index in ("0", "1"):
+        named = {"TEST_TOTAL_SHARDS": "2", "TEST_SHARD_INDEX": index, "TEST_SHARD_STATUS_FILE": str(status)}
+        found += reported(run([sys.executable, str(script)], links, **named))
+    assert sorted(found) == sorted(str(path.relative_to(source)) for path in source.rglob("*.py"))
+    assert status.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+def test_gitlab(tmp_path: Path) -> None:
+    tree(tmp_path, 12)
+    (command,) = re.findall(r"^ *- perflint (check .*CI_NODE_TOTAL.*)$", PAGE, re.M)
+    shell = ["sh", "-c", f'"$0" -c "from perflint.cli import main; main()" {command}', sys.executable]
+    found = [reported(run(shell, tmp_path, CI_NODE_INDEX=part, CI_NODE_TOTAL="2")) for part in ("1", "2")]
+    assert all(found) and len({*found[0], *found[1]}) == 12

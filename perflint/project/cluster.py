@@ -154,8 +154,10 @@ def _need_certificates(address: str) -> None:
     """Raise ConfigError where Dask's configuration names none, or some that cannot be read."""
     try:
         context = distributed.Security().get_connection_args("client").get("ssl_context")
-    except OSError as error:  # which an SSLError is, too
-        raise ConfigError(f"--cluster {address}: the certificates of Dask's configuration: {error}") from None
+    except OSError as error:  # an SSLError, too
+        raise ConfigError(
+            f"--cluster {address}: the certificates that Dask's distributed.comm.tls names are of no use: {error}"
+        ) from None
     if context is None:
         raise ConfigError(
             f"--cluster {address}: Dask's configuration names no certificate; set distributed.comm.tls "
