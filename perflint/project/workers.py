@@ -52,9 +52,9 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
     else:
         with _rare_collections() as collect:
             unread = BATCH
-            for path, size in zip(paths, sizes, strict=True):
+            for path, bytes_ in zip(paths, sizes, strict=True):
                 yield job(path)
-                unread -= size
+                unread -= bytes_
                 if unread < 0:
                     collect()
                     unread = BATCH
