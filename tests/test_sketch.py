@@ -63,3 +63,10 @@ def test_names_as_the_file_imports_them() -> None:
 def test_the_module_without_its_functions() -> None:
     module = sketches()[0]
     assert {ast.unparse(call) for call in module.of(ast.Call)} == {"compute()", "range(3)", "outside()"}
+
+
+def test_what_repeats_and_the_functions_inside() -> None:
+    module, work, inner = sketches("def f():\n    def g(): a()\n    [b() for x in c()]\nd()\ndef h(): pass\n")
+    assert sorted(map(ast.unparse, work.repeated(ast.Call))) == ["b()", "c()"]
+    assert [node.name for node in work.functions] == ["f", "g"]
+    assert module.functions == [] and not module.repeated(ast.Call) and inner.loops == []

@@ -17,6 +17,8 @@ N = TypeVar("N", bound=ast.AST)
 Nodes = dict[type[ast.AST], list[ast.AST]]
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
 _LEAVES = {  # fields that hold no node, or none that anybody looks for
     *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
     *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
@@ -42,6 +44,10 @@ class Sketch:
     def looped(self, kind: type[N]) -> list[N]:
         """Those of them inside of a `for` or `while` statement, its head included."""
         return self._looped.get(kind, [])  # type: ignore[return-value]
+
+    def repeated(self, kind: type[N]) -> list[N]:
+        """Those of them inside of a loop or a comprehension, the heads included."""
+        return self._repeated.get(kind, [])  # type: ignore[return-value]
 
     def calls(self, *words: str) -> list[ast.Call]:
         """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
@@ -70,9 +76,14 @@ class Sketch:
         return frozenset(names.union(node.attr for node in self.of(ast.Attribute)))
 
     @cached_property
-    def loops(self) -> list[ast.stmt]:
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """The function of the region and those in it."""
+        return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
+
+    @cached_property
+    def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
         """The `for` and `while` statements, nested ones included."""
-        return [loop for kind in _LOOPS for loop in self.of(kind)]
+        return [loop for kind in _LOOPS for loop in self.of(kind)]  # type: ignore[misc]
 
     @cached_property
     def _nodes(self) -> Nodes:
@@ -83,6 +94,10 @@ class Sketch:
     @cached_property
     def _looped(self) -> Nodes:
         return _index(self.loops) if self.loops else {}
+
+    @cached_property
+    def _repeated(self) -> Nodes:
+        return _index([*self.loops, *(node for kind in _COMPREHENSIONS for node in self.of(kind))])
 
     @cached_property
     def _calls(self) -> dict[str, list[ast.Call]]:
@@ -119,7 +134,7 @@ def _index(roots: Iterable[ast.AST], without: Collection[int] = ()) -> Nodes:
         if node is None or id(node) in without:
             continue
         kind = node.__class__
-        if kind in _LOOPS:
+        if kind in _REPEATING:
             if id(node) in seen:  # a loop inside of a loop, both among the roots
                 continue
             seen.add(id(node))
