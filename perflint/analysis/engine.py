@@ -120,7 +120,7 @@ def _plans(
     hopeful = [item for item in gates if item[1].admits_file(source) and item[1].admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
-        sketch = Sketch(facts, region)
+        sketch = Sketch(facts, region, config)
         alive = tuple(
             rule
             for rule, gate in hopeful

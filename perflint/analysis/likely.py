@@ -76,26 +76,26 @@ class Likely:
             return self._assumed
         if name not in self._known:
             self._known[name] = ANY  # for names that rest on this one, and it on them
-            before = self._own, self._assumed
-            self._known[name] = self._bound(name)
-            self._own, self._assumed = before
+            told = self.told(name)  # by one of the bindings; all agree where they bind the same name
+            if told and self._alone and name not in self._inside and name in self._bindings:
+                told = reduce(frozenset.__and__, self._answers(name, ANY), told)
+            self._known[name] = told
         return self._known[name]
 
-    def _bound(self, name: str) -> Types:
-        """What the bindings give: one of them tells the type, and all agree where they bind the same name."""
-        constant = self.of(self._sketch.facts.constant(name))
-        self._own, self._assumed = name, NONE
-        told = constant.union(*self._answers(name))
-        if not told or not self._alone or name in self._inside or name not in self._bindings:
-            return told
-        self._assumed = ANY
-        return reduce(frozenset.__and__, self._answers(name), told)
+    def told(self, name: str) -> Types:
+        """The types of all that is bound to a name, whether or not these agree."""
+        return self.of(self._sketch.facts.constant(name)).union(*self._answers(name, NONE))
 
-    def _answers(self, name: str) -> list[Types]:
-        return [
+    def _answers(self, name: str, assumed: Types) -> list[Types]:
+        """What each binding gives, where it names `name` itself taken for what is assumed."""
+        before = self._own, self._assumed
+        self._own, self._assumed = name, assumed
+        answers = [
             self.of(value) | _annotated(annotation) | self._elements(items)
             for value, annotation, items in self._bindings.get(name, ())
         ]
+        self._own, self._assumed = before
+        return answers
 
     def _of(self, node: ast.expr | None) -> Types:
         match node:
@@ -186,18 +186,24 @@ class Likely:
         return found
 
 
-def _bindings(sketch: Sketch) -> Iterator[tuple[ast.expr, _Bound]]:
+def assigned(sketch: Sketch) -> Iterator[tuple[ast.expr, ast.expr, ast.expr | None]]:
+    """What the region assigns: the target, the value and the annotation, if it has one."""
     for node in sketch.of(ast.Assign):
         for target in node.targets:
             for part, value in pairs(target, node.value):
-                yield part, (value, None, None)
+                yield part, value, None
     for one in sketch.of(ast.AnnAssign):
         if one.value is not None:
-            yield one.target, (one.value, one.annotation, None)
+            yield one.target, one.value, one.annotation
+    for walrus in sketch.of(ast.NamedExpr):
+        yield walrus.target, walrus.value, None
+
+
+def _bindings(sketch: Sketch) -> Iterator[tuple[ast.expr, _Bound]]:
+    for place, given, annotation in assigned(sketch):
+        yield place, (given, annotation, None)
     for change in sketch.of(ast.AugAssign):
         yield change.target, (_SAME if isinstance(change.op, _KEEPING) else None, None, None)
-    for walrus in sketch.of(ast.NamedExpr):
-        yield walrus.target, (walrus.value, None, None)
     loops: list[ast.For | ast.AsyncFor | ast.comprehension] = [*sketch.of(ast.For), *sketch.of(ast.AsyncFor)]
     for loop in (*loops, *sketch.of(ast.comprehension)):
         yield loop.target, (None, None, loop.iter)

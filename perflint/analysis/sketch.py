@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from perflint.analysis.needles import needles
+from perflint.model.config import Config
 
 if TYPE_CHECKING:
     from perflint.analysis.facts import Facts, Region
@@ -33,9 +34,10 @@ class Sketch:
     A sketch must not hide a finding, so what it says is about the text, never about what names mean.
     """
 
-    def __init__(self, facts: Facts, region: Region) -> None:
+    def __init__(self, facts: Facts, region: Region, config: Config = Config()) -> None:  # noqa: B008
         self.facts = facts
         self.region = region
+        self.config = config
 
     def of(self, kind: type[N]) -> list[N]:
         """The nodes of exactly this type, in no order."""
@@ -79,6 +81,16 @@ class Sketch:
     def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
         """The function of the region and those in it."""
         return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
+
+    @cached_property
+    def blocks(self) -> list[list[ast.stmt]]:
+        """The statement lists of the functions, classes, loops, branches and the like, and the module's own."""
+        found = [] if self.region.function else [self.facts.tree.body]
+        for kind, nodes in self._nodes.items():
+            if issubclass(kind, (ast.stmt, ast.excepthandler, ast.match_case)):
+                parts = [name for name in ("body", "orelse", "finalbody") if name in kind._fields]
+                found += [block for name in parts for node in nodes if (block := getattr(node, name))]
+        return found
 
     @cached_property
     def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
