@@ -89,6 +89,17 @@ def _sum(place: str, value: ast.expr) -> tuple[Form, list[ast.expr]] | None:
     return form, [term for index, term in enumerate(terms) if index != own[0]]
 
 
+def regrown(target: ast.expr, value: ast.expr) -> bool:
+    """Whether the target is in what makes its new value: `a = np.append(a, x)`, `frame.loc[len(frame)] = row`."""
+    match target:
+        case ast.Subscript(ast.Attribute(frame, "loc"), index):
+            target, value = frame, index
+    place = written(target)
+    return place is not None and any(
+        written(part) == place for part in ast.walk(value) if isinstance(part, ast.expr)
+    )
+
+
 def _items(node: ast.expr) -> list[str | None]:
     return list(map(written, node.elts if isinstance(node, (ast.Tuple, ast.List)) else [node]))
 

@@ -45,6 +45,7 @@ _RESULTS: dict[str, str] = {  # of methods, and of functions by the last word of
     "to_bytes": "bytes",
     "decode": "str",
     "hex": "str",
+    "readlines": "list",  # `kinds` leaves this one to those who ask
     **dict.fromkeys(TO_LIST, "list"),
     **dict.fromkeys(TO_INT, "int"),
 }
@@ -85,6 +86,11 @@ class Likely:
     def told(self, name: str) -> Types:
         """The types of all that is bound to a name, whether or not these agree."""
         return self.of(self._sketch.facts.constant(name)).union(*self._answers(name, NONE))
+
+    def grows_only(self, name: str) -> bool:
+        """Whether all that binds the name is made from it: a class's `xs += ["x"]` may read the module's list."""
+        values = [value for value, _, _ in self._bindings.get(name, ())]
+        return bool(values) and all(value is _SAME or (value and name in _read(value)) for value in values)
 
     def _answers(self, name: str, assumed: Types) -> list[Types]:
         """What each binding gives, where it names `name` itself taken for what is assumed."""
@@ -229,6 +235,10 @@ def _names(target: ast.expr) -> Iterator[tuple[str, bool]]:
         for part in target.elts:
             for name, _ in _names(part):
                 yield name, False
+
+
+def _read(value: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(value) if isinstance(part, ast.Name)}
 
 
 def _parameters(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:

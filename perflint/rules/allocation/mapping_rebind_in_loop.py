@@ -68,8 +68,8 @@ def _hopeful(sketch: Sketch) -> bool:
             return True
         if item.form in ("copy", "or") and likely.told(item.place) & {"dict", "set"}:
             return True
-    adders = (call.args[0] for call in sketch.calls("reduce") if len(call.args) > 1)
-    return any(isinstance(adder, ast.Lambda) for adder in adders)
+    adders = (call.args[0] for call in sketch.calls_to("functools.reduce") if len(call.args) > 1)
+    return any(isinstance(item, ast.Lambda) and isinstance(item.body, (ast.Dict, ast.Set)) for item in adders)
 
 
 rule = Rule(
