@@ -17,6 +17,8 @@ N = TypeVar("N", bound=ast.AST)
 Nodes = dict[type[ast.AST], list[ast.AST]]
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
 _LEAVES = {  # fields that hold no node, or none that anybody looks for
     *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
     *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
@@ -43,6 +45,10 @@ class Sketch:
         """Those of them inside of a `for` or `while` statement, its head included."""
         return self._looped.get(kind, [])  # type: ignore[return-value]
 
+    def repeated(self, kind: type[N]) -> list[N]:
+        """Those of them inside of a loop or a comprehension, the heads included."""
+        return self._repeated.get(kind, [])  # type: ignore[return-value]
+
     def calls(self, *words: str) -> list[ast.Call]:
         """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
         return [call for word in words for call in self._calls.get(word, ())]
@@ -53,21 +59,36 @@ class Sketch:
 
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
-        return not self.words.isdisjoint(self._last_words(names))
+        return not self.words.isdisjoint(map(_last_word, self._written(names)))
+
+    def file_mentions(self, *names: str) -> bool:
+        """Whether the file's text holds any of the qualified names, as the file imports them."""
+        written = needles(names, self.facts.imports_anywhere)
+        return any(needle in self.facts.source.data for needle in written)
 
     def calls_to(self, *names: str) -> list[ast.Call]:
         """The calls that are written as any of the qualified names, as the file imports them."""
-        return self.calls(*self._last_words(names))
+        written = self._written(names)
+        return [call for call in self.calls(*map(_last_word, written)) if _dotted(call.func) in written]
 
-    def _last_words(self, names: Iterable[str]) -> set[str]:
-        written = needles(names, self.facts.imports_anywhere)
-        return {text.decode().rpartition(".")[2] for text in written}
+    def _written(self, names: Iterable[str]) -> set[str]:
+        return {text.decode() for text in needles(names, self.facts.imports_anywhere)}
 
     @cached_property
     def words(self) -> frozenset[str]:
         """The names and attributes that the region reads or writes."""
         names = {node.id for node in self.of(ast.Name)}
         return frozenset(names.union(node.attr for node in self.of(ast.Attribute)))
+
+    @cached_property
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """The function of the region and those in it."""
+        return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
+
+    @cached_property
+    def entered(self) -> list[ast.expr]:
+        """What the `with` statements enter; those of `async with` are left out."""
+        return [item.context_expr for block in self.of(ast.With) for item in block.items]
 
     @cached_property
     def loops(self) -> list[ast.stmt]:
@@ -85,6 +106,10 @@ class Sketch:
         return _index(self.loops) if self.loops else {}
 
     @cached_property
+    def _repeated(self) -> Nodes:
+        return _index([*self.loops, *(node for kind in _COMPREHENSIONS for node in self.of(kind))])
+
+    @cached_property
     def _calls(self) -> dict[str, list[ast.Call]]:
         return _by_word(self.of(ast.Call))
 
@@ -96,6 +121,20 @@ class Sketch:
 def is_constant(node: ast.AST | None, value: object) -> bool:
     """Whether the node is a literal that equals the value."""
     return isinstance(node, ast.Constant) and node.value == value
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _dotted(node: ast.expr) -> str:
+    """The text of `a.b.c`; that of anything else is no name's."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_dotted(value)}.{name}"
+    return ""
 
 
 def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:
@@ -119,7 +158,7 @@ def _index(roots: Iterable[ast.AST], without: Collection[int] = ()) -> Nodes:
         if node is None or id(node) in without:
             continue
         kind = node.__class__
-        if kind in _LOOPS:
+        if kind in _REPEATING:
             if id(node) in seen:  # a loop inside of a loop, both among the roots
                 continue
             seen.add(id(node))
