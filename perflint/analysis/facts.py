@@ -42,13 +42,17 @@ class Gate(NamedTuple):
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
-        names = (*self.names, *(getattr(config, self.option) if self.option else ()))
+        more = getattr(config, self.option) if self.option else ()
+        names = (*self.names, *more)
         if not names and not self.beside:
             return self
+        sketch = None if more else self.sketch  # it knows nothing of the names that users add
         imported = [name for name in names if name.partition(".")[0] in facts.import_roots]
         beside = {needle for package, needle in self.beside if package in facts.packages}
         text = (*self.text, *needles(imported, facts.imports_anywhere), *sorted(beside))
-        return self._replace(text=text, names=(), option="", beside=()) if text or self.loop_text else None
+        if not text and not self.loop_text:
+            return None
+        return self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
 
     def admits_file(self, source: Source) -> bool:
         """Whether the bytes alone leave hope."""
