@@ -104,6 +104,8 @@ class Facts:
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
+        self._held: dict[bytes, bool] = {}
+        self._written: dict[tuple[str, ...], frozenset[str]] = {}
         walk = _Walk(self)
         walk.run()
         self.module.parts = self._outside(walk.imports)
@@ -113,6 +115,19 @@ class Facts:
         holes = sorted([*(region.span for region in self.regions), *imports])
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+    def holds(self, text: bytes) -> bool:
+        """Whether the file's text has it anywhere; looked for once, however many regions ask."""
+        if text not in self._held:
+            self._held[text] = text in self.source.data
+        return self._held[text]
+
+    def written(self, names: tuple[str, ...]) -> frozenset[str]:
+        """The ways to write any of the qualified names, imports inside functions included."""
+        if names not in self._written:
+            found = needles(names, self.imports_anywhere)
+            self._written[names] = frozenset(text.decode() for text in found)
+        return self._written[names]
 
     @cached_property
     def import_roots(self) -> set[str]:

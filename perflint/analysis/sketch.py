@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
-
-from perflint.analysis.needles import needles
 
 if TYPE_CHECKING:
     from perflint.analysis.facts import Facts, Region
@@ -59,20 +57,17 @@ class Sketch:
 
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
-        return not self.words.isdisjoint(map(_last_word, self._written(names)))
+        return not self.words.isdisjoint(map(_last_word, self.facts.written(names)))
 
     def file_mentions(self, *names: str) -> bool:
         """Whether the file's text holds any of the qualified names, as the file imports them."""
-        written = needles(names, self.facts.imports_anywhere)
-        return any(needle in self.facts.source.data for needle in written)
+        return any(self.facts.holds(text.encode()) for text in self.facts.written(names))
 
     def calls_to(self, *names: str) -> list[ast.Call]:
         """The calls that are written as any of the qualified names, as the file imports them."""
-        written = self._written(names)
-        return [call for call in self.calls(*map(_last_word, written)) if _dotted(call.func) in written]
-
-    def _written(self, names: Iterable[str]) -> set[str]:
-        return {text.decode() for text in needles(names, self.facts.imports_anywhere)}
+        written = self.facts.written(names)
+        calls = self.calls(*{_last_word(text) for text in written})
+        return [call for call in calls if _dotted(call.func) in written]
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -89,6 +84,14 @@ class Sketch:
     def entered(self) -> list[ast.expr]:
         """What the `with` statements enter; those of `async with` are left out."""
         return [item.context_expr for block in self.of(ast.With) for item in block.items]
+
+    @cached_property
+    def bound(self) -> set[ast.expr]:
+        """What a statement or a walrus gives to one plain name, awaited or not."""
+        found = [node.value for node in self.of(ast.NamedExpr)]
+        found += [node.value for node in self.of(ast.AnnAssign) if node.value is not None]
+        found += [node.value for node in self.of(ast.Assign) if isinstance(node.targets[0], ast.Name)]
+        return set(map(unawaited, found))
 
     @cached_property
     def loops(self) -> list[ast.stmt]:
@@ -116,6 +119,16 @@ class Sketch:
     @cached_property
     def _looped_calls(self) -> dict[str, list[ast.Call]]:
         return _by_word(self.looped(ast.Call))
+
+
+def repeats(*words: str) -> Callable[[Sketch], bool]:
+    """A gate's question: whether a loop or comprehension calls what ends in one of the words."""
+    return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
+
+
+def unawaited(node: ast.expr) -> ast.expr:
+    """The expression itself, or what an `await` waits for."""
+    return node.value if isinstance(node, ast.Await) else node
 
 
 def is_constant(node: ast.AST | None, value: object) -> bool:

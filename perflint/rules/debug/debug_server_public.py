@@ -63,7 +63,7 @@ def _hopeful(sketch: Sketch) -> bool:
     known = {name for kind, name in METHODS if kind.partition(".")[0] in sketch.facts.packages}
     calls = [*sketch.calls_to(*_SPELLINGS), *sketch.calls(*known)]
     calls += [call for call in sketch.calls("run", "run_server") if _names_both(call)]
-    named = any(word in sketch.facts.source.data for word in _SWITCHES)
+    named = any(map(sketch.facts.holds, _SWITCHES))
     return any(named or len(call.args) > _POSITION for call in calls)
 
 

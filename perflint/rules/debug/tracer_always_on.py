@@ -68,7 +68,7 @@ _VARIABLE = "PYTHONASYNCIODEBUG"
 def _hopeful(sketch: Sketch) -> bool:
     if _quiet(sketch.facts.source.path):
         return False
-    if _VARIABLE.encode() in sketch.facts.source.data or sketch.calls_to(*_FUNCTIONS, "gc.set_debug"):
+    if sketch.facts.holds(_VARIABLE.encode()) or sketch.calls_to(*_FUNCTIONS, "gc.set_debug"):
         return True
     runs = sketch.calls_to("asyncio.run")
     if any(word.arg in ("debug", None) for call in runs for word in call.keywords):
