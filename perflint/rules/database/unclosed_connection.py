@@ -65,12 +65,24 @@ from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
 
 _CONNECTS = library.spellings({*drivers.CONNECTS, *drivers.SESSIONS})
+_MAKERS = library.spellings(drivers.SESSION_MAKERS)
+_LENDERS = {kind for kind, role in drivers.ROLES.items() if role.kind in ("engine", "pool")}
+_LENDING = library.spellings(
+    {
+        *_LENDERS,
+        drivers.FLASK_SQLALCHEMY,
+        *(name for name, kind in drivers.RETURNS.items() if kind in _LENDERS),
+    }
+)
 
 
 def _hopeful(sketch: Sketch) -> bool:
     calls = sketch.of(ast.Call) if sketch.functions else []
-    opened = {*sketch.calls_to(*_CONNECTS), *sketch.calls("connect", "acquire", "getconn")}
-    opened.update(call for call in calls if "ession" in (leaf(call.func) or ast.unparse(call.func)))
+    opened = set(sketch.calls_to(*_CONNECTS))
+    if sketch.file_mentions(*_LENDING):
+        opened.update(sketch.calls("connect", "acquire", "getconn"))
+    if sketch.file_mentions(*_MAKERS):
+        opened.update(call for call in calls if "ession" in (leaf(call.func) or ast.unparse(call.func)))
     on = [call.func.value for call in calls if isinstance(call.func, ast.Attribute)]
     dropped = {unawaited(item) for item in (*on, *(node.value for node in sketch.of(ast.Expr)))}
     return bool(calls) and not opened.isdisjoint(dropped | sketch.bound)
