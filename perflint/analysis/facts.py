@@ -42,13 +42,17 @@ class Gate(NamedTuple):
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
-        names = (*self.names, *(getattr(config, self.option) if self.option else ()))
+        more = getattr(config, self.option) if self.option else ()
+        names = (*self.names, *more)
         if not names and not self.beside:
             return self
+        sketch = None if more else self.sketch  # it knows nothing of the names that users add
         imported = [name for name in names if name.partition(".")[0] in facts.import_roots]
         beside = {needle for package, needle in self.beside if package in facts.packages}
         text = (*self.text, *needles(imported, facts.imports_anywhere), *sorted(beside))
-        return self._replace(text=text, names=(), option="", beside=()) if text or self.loop_text else None
+        if not text and not self.loop_text:
+            return None
+        return self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
 
     def admits_file(self, source: Source) -> bool:
         """Whether the bytes alone leave hope."""
@@ -100,6 +104,8 @@ class Facts:
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
+        self._held: dict[bytes, bool] = {}
+        self._written: dict[tuple[str, ...], frozenset[str]] = {}
         walk = _Walk(self)
         walk.run()
         self.module.parts = self._outside(walk.imports)
@@ -109,6 +115,19 @@ class Facts:
         holes = sorted([*(region.span for region in self.regions), *imports])
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+    def holds(self, text: bytes) -> bool:
+        """Whether the file's text has it anywhere; looked for once, however many regions ask."""
+        if text not in self._held:
+            self._held[text] = text in self.source.data
+        return self._held[text]
+
+    def written(self, names: tuple[str, ...]) -> frozenset[str]:
+        """The ways to write any of the qualified names, imports inside functions included."""
+        if names not in self._written:
+            found = needles(names, self.imports_anywhere)
+            self._written[names] = frozenset(text.decode() for text in found)
+        return self._written[names]
 
     @cached_property
     def import_roots(self) -> set[str]:

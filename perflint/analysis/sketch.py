@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
-
-from perflint.analysis.needles import needles
-from perflint.model.config import Config
 
 if TYPE_CHECKING:
     from perflint.analysis.facts import Facts, Region
@@ -34,10 +31,9 @@ class Sketch:
     A sketch must not hide a finding, so what it says is about the text, never about what names mean.
     """
 
-    def __init__(self, facts: Facts, region: Region, config: Config = Config()) -> None:  # noqa: B008
+    def __init__(self, facts: Facts, region: Region) -> None:
         self.facts = facts
         self.region = region
-        self.config = config
 
     def of(self, kind: type[N]) -> list[N]:
         """The nodes of exactly this type, in no order."""
@@ -61,15 +57,17 @@ class Sketch:
 
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
-        return not self.words.isdisjoint(self._last_words(names))
+        return not self.words.isdisjoint(map(_last_word, self.facts.written(names)))
+
+    def file_mentions(self, *names: str) -> bool:
+        """Whether the file's text holds any of the qualified names, as the file imports them."""
+        return any(self.facts.holds(text.encode()) for text in self.facts.written(names))
 
     def calls_to(self, *names: str) -> list[ast.Call]:
         """The calls that are written as any of the qualified names, as the file imports them."""
-        return self.calls(*self._last_words(names))
-
-    def _last_words(self, names: Iterable[str]) -> set[str]:
-        written = needles(names, self.facts.imports_anywhere)
-        return {text.decode().rpartition(".")[2] for text in written}
+        written = self.facts.written(names)
+        calls = self.calls(*{_last_word(text) for text in written})
+        return [call for call in calls if _dotted(call.func) in written]
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -91,6 +89,19 @@ class Sketch:
                 parts = [name for name in ("body", "orelse", "finalbody") if name in kind._fields]
                 found += [block for name in parts for node in nodes if (block := getattr(node, name))]
         return found
+
+    @cached_property
+    def entered(self) -> list[ast.expr]:
+        """What the `with` statements enter; those of `async with` are left out."""
+        return [item.context_expr for block in self.of(ast.With) for item in block.items]
+
+    @cached_property
+    def bound(self) -> set[ast.expr]:
+        """What a statement or a walrus gives to one plain name, awaited or not."""
+        found = [node.value for node in self.of(ast.NamedExpr)]
+        found += [node.value for node in self.of(ast.AnnAssign) if node.value is not None]
+        found += [node.value for node in self.of(ast.Assign) if isinstance(node.targets[0], ast.Name)]
+        return set(map(unawaited, found))
 
     @cached_property
     def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
@@ -120,9 +131,33 @@ class Sketch:
         return _by_word(self.looped(ast.Call))
 
 
+def repeats(*words: str) -> Callable[[Sketch], bool]:
+    """A gate's question: whether a loop or comprehension calls what ends in one of the words."""
+    return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
+
+
+def unawaited(node: ast.expr) -> ast.expr:
+    """The expression itself, or what an `await` waits for."""
+    return node.value if isinstance(node, ast.Await) else node
+
+
 def is_constant(node: ast.AST | None, value: object) -> bool:
     """Whether the node is a literal that equals the value."""
     return isinstance(node, ast.Constant) and node.value == value
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _dotted(node: ast.expr) -> str:
+    """The text of `a.b.c`; that of anything else is no name's."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_dotted(value)}.{name}"
+    return ""
 
 
 def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:

@@ -88,7 +88,7 @@ _TABLE = {
 def _hopeful(sketch: Sketch) -> bool:
     if is_test_file(sketch.facts.source.path):
         return False
-    calls = sketch.calls_to(*_TABLE, *sketch.config.costly_objects)
+    calls = sketch.calls_to(*_TABLE)
     again = set(calls).intersection(sketch.repeated(ast.Call))
     return any(all(map(may_stay, (*call.args, *(word.value for word in call.keywords)))) for call in again)
 

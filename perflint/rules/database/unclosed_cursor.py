@@ -46,6 +46,7 @@ from perflint.analysis.connections.cursors import (
     connection_name,
     cursor,
     ends_with_connection,
+    may_open,
     named,
     unbuffered,
 )
@@ -74,6 +75,7 @@ rule = Rule(
         text=(b"cursor(", b".execute("),
         names=("psycopg.ServerCursor",),
         imports=tuple(sorted(drivers.PACKAGES)),
+        sketch=may_open,
     ),
     doc=__doc__,
     benchmark=None,
