@@ -3,7 +3,7 @@
 import ast
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.sketch import Sketch, repeats, awaited_for
+from perflint.analysis.sketch import Sketch, awaited_for, repeats
 from perflint.model.source import Source
 
 TEXT = """\
