@@ -14,11 +14,13 @@ import libcst as cst
 
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
+from perflint.analysis.draft import Draft
 from perflint.analysis.facts import Facts, Gate, Region
 from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
 from perflint.analysis.sketch import Sketch
+from perflint.analysis.skeleton import Unclear
 from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
@@ -94,6 +96,9 @@ def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> 
     rules = every.met(source) if gates else every.rules
     if not rules:
         return
+    if gates:
+        rules = _drafted(source, config, rules)
+        if not rules: return
     facts = Facts(source, tree)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
     depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
@@ -111,6 +116,15 @@ def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> 
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
     for region_tree, alive in trees:
         yield from _visit(Context(source, facts, region_tree, config), alive)
+
+
+def _drafted(source: Source, config: Config, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules that the text leaves hope for; all where it is unclear."""
+    try:
+        plans = _plans(source, Draft(source), config, rules)
+    except Unclear:
+        return rules
+    return tuple({rule.code: rule for _, alive in plans for rule in alive}.values())
 
 
 def _plans(

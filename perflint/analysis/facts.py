@@ -17,6 +17,7 @@ from perflint.analysis.needles import Need, named, need, needles
 from perflint.analysis.outline import Outline
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
+from perflint.analysis.written import Written
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
@@ -40,7 +41,7 @@ class Gate(NamedTuple):
     beside: tuple[tuple[str, bytes], ...] = ()  # (package, needle that counts only beside its import)
     sketch: Callable[[Sketch], bool] | None = None  # whether the syntax tree holds what the rule looks for
 
-    def resolved(self, config: Config, facts: Facts) -> Gate | None:
+    def resolved(self, config: Config, facts: Written) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
         more = self._more(config)
         names = (*self.names, *more)
@@ -66,7 +67,7 @@ class Gate(NamedTuple):
         """The names that users add."""
         return getattr(config, self.option) if self.option else ()
 
-    def admits_imports(self, facts: Facts) -> bool:
+    def admits_imports(self, facts: Written) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
 
     def admits_region(self, source: Source, region: Region) -> bool:
@@ -90,28 +91,25 @@ class Region:
     span: Span
     function: bool
     node: ast.AST  # the function, or the module
+    holes: set[ast.AST] = field(default_factory=set)  # what of the tree below is other regions'
     marks: set[Mark] = field(default_factory=set)
     loops: list[Span] = field(default_factory=list)  # the outermost `for` and `while` statements
     parts: list[Span] = field(default_factory=list)  # what of the span is its own: no other region's
 
 
-class Facts:
+class Facts(Written):
     """What is known of a whole file; names are those bound at module level."""
 
     def __init__(self, source: Source, tree: ast.Module) -> None:
-        self.source = source
+        super().__init__(source)
         self.tree = tree
-        self.packages: set[str] = set()  # top-level packages imported anywhere
-        self.imports: dict[str, set[str]] = {}  # local name -> qualified names it is imported as
-        self.imports_anywhere: dict[str, set[str]] = {}  # the same, imports inside functions included
+        self.imports: dict[str, set[str]] = {}  # local name -> qualified names it is imported as, at module level
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
-        self._held: dict[bytes, bool] = {}
-        self._written: dict[tuple[str, ...], frozenset[str]] = {}
         walk = _Walk(self)
         walk.run()
         self.module.parts = self._outside(walk.imports)
@@ -121,25 +119,6 @@ class Facts:
         holes = sorted([*(region.span for region in self.regions), *imports])
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
-
-    def holds(self, text: bytes) -> bool:
-        """Whether the file's text has it anywhere; looked for once, however many regions ask."""
-        if text not in self._held:
-            self._held[text] = text in self.source.data
-        return self._held[text]
-
-    def written(self, names: tuple[str, ...]) -> frozenset[str]:
-        """The ways to write any of the qualified names, imports inside functions included."""
-        if names not in self._written:
-            found = needles(names, self.imports_anywhere)
-            self._written[names] = frozenset(text.decode() for text in found)
-        return self._written[names]
-
-    @cached_property
-    def import_roots(self) -> set[str]:
-        """The first parts of all qualified names that imports lead to."""
-        meanings = (meaning for found in self.imports_anywhere.values() for meaning in found)
-        return {meaning.partition(".")[0] for meaning in meanings}
 
     @cached_property
     def stores(self) -> Stores:
@@ -230,6 +209,7 @@ class _Walk:
             span = self.lines(node)
             region, looping = Region(span, function=True, node=node, parts=[span]), False
             self.facts.regions.append(region)
+            self.facts.module.holes.add(node)
         self.push(node.body, _Place(region, looping, False))
 
     def class_(self, node: ast.ClassDef, place: _Place) -> None:
@@ -263,34 +243,16 @@ class _Walk:
                         self.bind(name, node)
             self.push(case.body, place)
 
-    def import_(self, node: ast.Import, place: _Place) -> None:
-        self.leave_out(node, place)
-        for alias in node.names:
-            root = alias.name.partition(".")[0]
-            self.facts.packages.add(root)
-            self.bind_import(alias.asname or root, alias.name if alias.asname else root, place)
-
-    def leave_out(self, node: ast.Import | ast.ImportFrom, place: _Place) -> None:
+    def import_(self, node: ast.Import | ast.ImportFrom, place: _Place) -> None:
         if not place.region.function:
             start = self.source.offset(node.lineno, node.col_offset)
             end = self.source.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
             self.imports.append(Span(start, end))
-
-    def import_from(self, node: ast.ImportFrom, place: _Place) -> None:
-        self.leave_out(node, place)
-        module = "." * node.level + (node.module or "")
-        if not node.level:
-            self.facts.packages.add(module.partition(".")[0])
-        for alias in node.names:
-            if alias.name == "*":
+        for local, qualified in self.facts.note(node):
+            if local == "*":
                 self.facts.star_import = True
-                continue
-            self.bind_import(alias.asname or alias.name, f"{module}.{alias.name}", place)
-
-    def bind_import(self, local: str, qualified: str, place: _Place) -> None:
-        self.facts.imports_anywhere.setdefault(local, set()).add(qualified)
-        if place.top:
-            self.facts.imports.setdefault(local, set()).add(qualified)
+            elif place.top:
+                self.facts.imports.setdefault(local, set()).add(qualified)
 
     def assign(self, node: ast.Assign, place: _Place) -> None:
         if place.top:
@@ -358,7 +320,7 @@ _HANDLERS: dict[type[ast.AST], Callable[[_Walk, Any, _Place], None]] = {
     ast.ExceptHandler: _Walk.blocks,
     ast.Match: _Walk.match_,
     ast.Import: _Walk.import_,
-    ast.ImportFrom: _Walk.import_from,
+    ast.ImportFrom: _Walk.import_,
     ast.Assign: _Walk.assign,
     ast.AnnAssign: _Walk.assign_one,
     ast.AugAssign: _Walk.assign_one,

@@ -83,7 +83,7 @@ class Sketch:
     @cached_property
     def blocks(self) -> list[list[ast.stmt]]:
         """The statement lists of the functions, classes, loops, branches and the like, and the module's own."""
-        found = [] if self.region.function else [self.facts.tree.body]
+        found = [self.region.node.body] if isinstance(self.region.node, ast.Module) else []
         for kind, nodes in self._nodes.items():
             if issubclass(kind, (ast.stmt, ast.excepthandler, ast.match_case)):
                 parts = [name for name in ("body", "orelse", "finalbody") if name in kind._fields]
@@ -110,9 +110,8 @@ class Sketch:
 
     @cached_property
     def _nodes(self) -> Nodes:
-        if self.region.function:
-            return _index([self.region.node])
-        return _index(self.facts.tree.body, {id(region.node) for region in self.facts.regions})
+        node = self.region.node
+        return _index(node.body if isinstance(node, ast.Module) else [node], self.region.holes)
 
     @cached_property
     def _looped(self) -> Nodes:
@@ -171,20 +170,20 @@ def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:
     return found
 
 
-def _index(roots: Iterable[ast.AST], without: Collection[int] = ()) -> Nodes:
-    """All nodes below the roots by type, each once, without the subtrees of those named by their `id()`."""
+def _index(roots: Iterable[ast.AST], without: Collection[ast.AST] = ()) -> Nodes:
+    """All nodes below the roots by type, each once, without these subtrees."""
     found: Nodes = defaultdict(list)
-    seen: set[int] = set()
+    seen: set[ast.AST] = set()
     stack: list[ast.AST | None] = list(roots)
     while stack:
         node = stack.pop()
-        if node is None or id(node) in without:
+        if node is None or node in without:
             continue
         kind = node.__class__
         if kind in _REPEATING:
-            if id(node) in seen:  # a loop inside of a loop, both among the roots
+            if node in seen:  # a loop inside of a loop, both among the roots
                 continue
-            seen.add(id(node))
+            seen.add(node)
         found[kind].append(node)
         fields = _fields.get(kind)
         if fields is None:

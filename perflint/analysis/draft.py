@@ -1,0 +1,108 @@
+"""What a gate can be asked before the file is parsed: facts read off the text, and `ast` of single regions.
+
+A draft admits whatever the facts would admit; what only the whole tree tells, it refuses to answer.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any, NoReturn
+
+from perflint.analysis.facts import Facts, Region
+from perflint.analysis.marks import Mark
+from perflint.analysis.skeleton import Skeleton, Unclear
+from perflint.analysis.written import Written
+from perflint.model.diagnostics import Span
+from perflint.model.source import Source
+
+_SHOWN: dict[Mark, re.Pattern[bytes]] = {  # what a statement shows that has the mark, or more; strings are blank
+    Mark.ADD: re.compile(rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"),
+    Mark.OR: re.compile(rb"\|="),
+    Mark.REBIND_ADD: re.compile(rb"\+(?!=)"),
+    Mark.REBIND_OR: re.compile(rb"\|(?!=)"),
+    Mark.REBIND_TEXT: re.compile(rb"%(?!=)|[fF][rR]?[\"']|\.[\s\\]*(?:format|join)\b"),
+    Mark.REBIND_DISPLAY: re.compile(rb"[\[({,][\s\\]*\*"),
+    Mark.REBIND_CALL: re.compile(rb"[(\[]"),
+    Mark.REBIND_SLICE: re.compile(rb"\["),
+    Mark.ADD_ONE: re.compile(rb"[+|]=[^\n]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"),
+    Mark.COLLECT: re.compile(
+        rb"(?::[\s\\#]*|\n[ \t]*[)\]}.])[^\n;:]*\.[\s\\]*(?:append|add)[\s\\]*\("
+    ),
+}
+
+
+class Draft(Facts):
+    """Facts of a file that is not parsed. Raise Unclear where the text does not tell."""
+
+    def __init__(self, source: Source) -> None:
+        Written.__init__(self, source)
+        skeleton = Skeleton(source.data)
+        imports = list(skeleton.imports())
+        for statement in _parsed(b"\n".join(skeleton.blank[slice(*span)] for span in imports)):
+            if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+                raise Unclear
+            self.note(statement)
+        self.global_names = skeleton.global_names()
+        blocks = skeleton.functions
+        self.regions = [_Piece(source, skeleton, block.span, [block.span], block.loops) for block in blocks]
+        self.module = _Piece(source, skeleton, Span(0, len(source.data)), [], skeleton.loops)
+        self.module.parts = self._outside(imports)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise Unclear(name)
+
+
+class _Piece(Region):
+    """A region whose tree and marks are found when somebody asks."""
+
+    def __init__(
+        self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
+    ) -> None:
+        self.span, self.parts, self.loops, self.holes = span, parts, loops, set()
+        self.function = bool(parts)
+        self._source, self._skeleton = source, skeleton
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "node":
+            self.node = self._function() if self.function else self._rest()
+            return self.node
+        if name == "marks":
+            self.marks = self._marks()
+            return self.marks
+        raise AttributeError(name)
+
+    def _function(self) -> ast.AST:
+        text = self._source.data[slice(*self.span)]
+        tree = _parsed(text)
+        if len(tree) != 1 or not isinstance(tree[0], (ast.FunctionDef, ast.AsyncFunctionDef)):
+            raise Unclear
+        return tree[0]
+
+    def _rest(self) -> ast.AST:
+        """The module, with `pass` in the place of each function."""
+        data, at, parts = self._source.data, 0, []
+        for block in self._skeleton.functions:
+            start, end = block.span
+            indent = len(data[start:end]) - len(data[start:end].lstrip(b" "))
+            parts += (data[at:start], b" " * indent, b"pass\n")
+            at = end
+        return ast.Module(_parsed(b"".join((*parts, data[at:]))), [])
+
+    def _marks(self) -> set[Mark]:
+        blank = self._skeleton.blank
+        loops = [blank[slice(*span)] for span in self.loops]
+        marks = {mark for mark, shown in _SHOWN.items() if any(map(shown.search, loops))}
+        if any(b":=" in loop for loop in loops):  # as the facts do
+            marks.update((Mark.REBIND_ADD, Mark.REBIND_TEXT, Mark.REBIND_CALL))
+        return marks
+
+
+def _parsed(text: bytes) -> list[ast.stmt]:
+    """The statements of a text that may be indented. Raise Unclear where it is none of Python's."""
+    indented = text.startswith((b" ", b"\t"))
+    try:
+        tree = ast.parse((b"if 1:\n" * indented + text).decode())
+    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+        raise Unclear from error
+    return tree.body[0].body if indented and isinstance(tree.body[0], ast.If) else tree.body

@@ -1,0 +1,141 @@
+"""What the text alone tells about a file: where its functions and loops are, and what it imports.
+
+Asked of every file before anything is parsed, and ten times as fast as `ast`. Strings and comments are blanked, then
+the text is read by indentation, brackets and keywords. It may see a loop too many, never one too few.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+from perflint.model.diagnostics import Span
+
+# A string's prefix stays; the last alternative is a quote that nothing ends.
+_QUOTED = re.compile(
+    rb"""#[^\n]*"""
+    rb'''|"""[^"\\]*(?:(?:\\[\s\S]|"(?!""))[^"\\]*)*"""'''
+    rb"""|'''[^'\\]*(?:(?:\\[\s\S]|'(?!''))[^'\\]*)*'''"""
+    rb'''|"[^"\\\n]*(?:\\[\s\S][^"\\\n]*)*"'''
+    rb"""|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'"""
+    rb"""|["']"""
+)
+_CONTINUED = rb"(?:[ \t]|\\\r?\n)"
+_HEAD = re.compile(rb"\n[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
+_IMPORT = re.compile(rb"import\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
+_FROM = re.compile(rb"\bfrom\b(?:[.\w]|" + _CONTINUED + rb")+\Z")
+_GLOBAL = re.compile(rb"global\b((?:[\w,]|" + _CONTINUED + rb")*)")
+_TABBED = re.compile(rb"\n *[\t\f][ \t\f]*[^\s#]")
+_RETURN = re.compile(rb"\r(?!\n)")
+_CONFLICTS = (b"\n<<<<<<< ", b"\n>>>>>>> ")  # what is left of a merge
+
+
+class Unclear(Exception):
+    """The text alone does not tell; ask `ast`."""
+
+
+@dataclass
+class Block:
+    """The lines of a function with its decorators, and of the outermost loops in it."""
+
+    span: Span
+    loops: list[Span] = field(default_factory=list)
+
+
+class Skeleton:
+    """The outermost functions of a text in `functions`, and the outermost loops outside of them in `loops`.
+
+    `blank` is the text, position by position, each string and comment overwritten by its first byte.
+    Raise Unclear where brackets or quotes do not pair, or where indentation is not of blanks.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        # Lines are found by the line feed before them.
+        self._text = b"\n" + _QUOTED.sub(_overwritten, data)
+        self.blank = self._text[1:]
+        self.functions: list[Block] = []
+        self.loops: list[Span] = []
+        if _odd(self._text) or _depth(self._text):
+            raise Unclear
+        self._run()
+
+    def imports(self) -> Iterator[Span]:
+        """The import statements, wherever they stand."""
+        for match in _IMPORT.finditer(self.blank):
+            line = self.blank.rfind(b"\n", 0, match.start()) + 1
+            while self.blank[:line].endswith((b"\\\n", b"\\\r\n")):
+                line = self.blank.rfind(b"\n", 0, line - 1) + 1
+            before = self.blank[line : match.start()]
+            if before[-1:].isalnum() or before[-1:] == b"_":
+                continue
+            found = _FROM.search(before)
+            yield Span(line + found.start() if found else match.start(), match.end())
+
+    def global_names(self) -> set[str]:
+        """The names that `global` statements declare."""
+        found = (name for match in _GLOBAL.finditer(self.blank) for name in re.findall(rb"\w+", match[1]))
+        return {name.decode() for name in found}
+
+    def _run(self) -> None:
+        decorated: Span | None = None  # the start of decorators, and their indentation
+        for match in _HEAD.finditer(self._text):
+            start = match.start()
+            word = match.group().lstrip()
+            indent = len(match.group()) - len(word) - 1
+            if self.functions and start < self.functions[-1].span.end:
+                if word in (b"for", b"while") or word.endswith(b"for"):
+                    self._loop(self.functions[-1].loops, start, indent)
+            elif word == b"@":
+                decorated = decorated if decorated and decorated.end == indent else Span(start, indent)
+            elif word.endswith(b"def"):
+                if self.loops and start < self.loops[-1].end:
+                    raise Unclear
+                first = decorated.start if decorated and decorated.end == indent else start
+                self.functions.append(Block(Span(first, self._end(start, indent))))
+                decorated = None
+            elif word == b"class":
+                decorated = None
+            else:
+                self._loop(self.loops, start, indent)
+
+    def _loop(self, loops: list[Span], start: int, indent: int) -> None:
+        if not loops or start >= loops[-1].end:
+            loops.append(Span(start, self._end(start, indent)))
+
+    def _end(self, start: int, indent: int) -> int:
+        """The first line behind `start` that is indented no deeper and continues nothing."""
+        text = self._text
+        for match in _dedent(indent).finditer(text, start + 1):
+            end = match.start()
+            if text.startswith(b"else", match.end()) and match.end() - end == indent + 1:
+                continue
+            if not text.endswith((b"\\", b"\\\r"), start, end) and _depth(text[start:end]) <= 0:
+                return end
+        return len(text) - 1
+
+
+def _overwritten(match: re.Match[bytes]) -> bytes:
+    text = match.group()
+    if len(text) == 1 and text != b"#":
+        raise Unclear
+    return text[:1] * len(text)
+
+
+def _odd(text: bytes) -> bool:
+    """Whether indentation is not of blanks, lines end otherwise, or the text is no Python."""
+    tabbed = (b"\t" in text or b"\f" in text) and _TABBED.search(text)
+    returned = b"\r" in text and _RETURN.search(text)
+    return bool(tabbed or returned) or any(mark in text for mark in _CONFLICTS)
+
+
+def _depth(text: bytes) -> int:
+    """How many more brackets open than close."""
+    opened = text.count(b"(") + text.count(b"[") + text.count(b"{")
+    return opened - text.count(b")") - text.count(b"]") - text.count(b"}")
+
+
+@cache
+def _dedent(indent: int) -> re.Pattern[bytes]:
+    return re.compile(rb"\n {0,%d}(?=[^\s#])" % indent)
