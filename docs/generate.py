@@ -1,4 +1,4 @@
-"""Writes `docs/rules/` and the README's first screen from the rules themselves.
+"""Writes `docs/rules/` and the README's first screen from the rules themselves, `docs/speed.md` from measured figures.
 
     python docs/generate.py            # write what is stale
     python docs/generate.py --check    # only compare; exit 1 if something is stale
@@ -8,10 +8,15 @@ A rule's page holds its docstring and its measured figures, the README what `per
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # for `bench`, which is not installed
+
+from bench import plot, tables  # noqa: E402
 from perflint.analysis import engine
 from perflint.analysis.payoff import figures
 from perflint.analysis.registry import rules
@@ -22,7 +27,8 @@ from perflint.model.source import Source
 from perflint.reports import FORMATS, PLAIN
 
 FOLDER = Path(__file__).parent / "rules"
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
+FIGURES = re.compile(r"(?<=<!-- figures of bench/(speed|plot|grow)\.json -->\n).*?(?=\n<!-- end of figures -->)", re.S)
 SCREEN = re.compile(r"^\$ perflint check (fixtures/demo/\S+)\n.*?^```$", re.M | re.S)
 MEASURES = {
     "time": "faster Good is",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import libcst as cst
@@ -67,11 +68,16 @@ class Scope:
 
     def captures(self, name: str) -> list[Scope]:
         """The nested scopes that read or rebind this scope's `name`."""
-        return [
-            scope
-            for scope in self.within()
-            if name in (scope.reads | scope.declared) and scope.owner(name) is self
-        ]
+        return [scope for scope in self._users.get(name, ()) if scope.owner(name) is self]
+
+    @cached_property
+    def _users(self) -> dict[str, list[Scope]]:
+        """The nested scopes by the names that they read or declare; asked for when all are known."""
+        users: dict[str, list[Scope]] = {}
+        for scope in self.within():
+            for name in scope.reads.keys() | scope.declared.keys():
+                users.setdefault(name, []).append(scope)
+        return users
 
 
 class Names:
