@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import ceil, log, log10
 from pathlib import Path
 from statistics import linear_regression
@@ -36,7 +36,6 @@ class Series(NamedTuple):
     name: str
     counts: str  # what the size counts
     sizes: list[int]
-    make: Callable[[Path, int], None]  # writes the files of that size into an empty folder
 
 
 class Point(NamedTuple):
@@ -48,11 +47,11 @@ class Point(NamedTuple):
 
 
 def every(options: argparse.Namespace) -> Iterator[Series]:
-    yield Series("lines", "lines in one file", _sizes(10, options.most_lines), _one(ordinary))
-    yield Series("files", f"files of {FILE_LINES} lines", _sizes(10, options.most_files), folders)
-    for name, (shape, counts, most) in AWKWARD.items():
+    yield Series("lines", "lines in one file", _sizes(10, options.most_lines))
+    yield Series("files", f"files of {FILE_LINES} lines", _sizes(10, options.most_files))
+    for name, (_, counts, most) in AWKWARD.items():
         most = min(most, options.most_awkward)
-        yield Series(name, counts, _sizes(max(most // 1000, 10), most), _one(shape))
+        yield Series(name, counts, _sizes(max(most // 1000, 10), most))
 
 
 def _sizes(first: int, last: int) -> list[int]:
@@ -62,11 +61,13 @@ def _sizes(first: int, last: int) -> list[int]:
     return sorted(size for size in sizes if size >= first)
 
 
-def _one(shape: Callable[[int], str]) -> Callable[[Path, int], None]:
-    def make(folder: Path, size: int) -> None:
-        (folder / "made_up.py").write_text(shape(size), encoding="utf-8")
-
-    return make
+def make(name: str, size: int, folder: Path) -> None:
+    """Write what a series checks at that size into an empty folder."""
+    if name == "files":
+        folders(folder, size)
+        return
+    shape = AWKWARD[name][0] if name in AWKWARD else ordinary
+    (folder / "made_up.py").write_text(shape(size), encoding="utf-8")
 
 
 def folders(folder: Path, count: int) -> None:
@@ -96,11 +97,12 @@ class Meter:
         fresh = ["--no-cache"] if "--no-cache" in help_text.read_text("utf-8") else []
         self.command = [*PERFLINT, "check", "--config", str(work / "perflint.toml"), *fresh, "--jobs", "1"]
         self.start = 0.0
-        self.start = min(self(_one(lambda _: ""), 0).cpu for _ in range(3))
+        self.start = min(self("lines", 0).cpu for _ in range(3))
 
-    def __call__(self, make: Callable[[Path, int], None], size: int) -> Point:
+    def __call__(self, name: str, size: int) -> Point:
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
-            make(Path(folder), size)
+            # In a process of its own: what it takes there does not count for the next one.
+            run([sys.executable, __file__, "--make", name, str(size), folder], self.work, {})
             used = run([*self.command, folder], self.work, environment(self.work))
         return Point(size, max(used.cpu - self.start, 0.0), used.peak)
 
@@ -114,7 +116,7 @@ def grow(series: Series, meter: Meter, budget: float) -> tuple[list[Point], int 
             power = exponent([before, last], meter.start) or 1.0
             if (meter.start + last.cpu) * (size / last.n) ** power > budget:
                 return points, size
-        points.append(meter(series.make, size))
+        points.append(meter(series.name, size))
         print(
             f"  {size:>9,}  {points[-1].cpu:8.2f} s  {points[-1].peak / 1e6:6.0f} MB",
             file=sys.stderr,
@@ -176,7 +178,12 @@ def main() -> int:
     )
     parser.add_argument("--only", action="append", metavar="NAME", help="measure this series alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--make", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.make:
+        name, size, folder = options.make
+        make(name, int(size), Path(folder))
+        return 0
     unknown = set(options.only or ()) - {"lines", "files", *AWKWARD}
     if unknown:
         parser.error(
@@ -189,6 +196,8 @@ def main() -> int:
     except (Failed, OSError) as error:
         print(f"bench/growth.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     from bench.tables import growth
 
     print(growth(result))

@@ -8,17 +8,10 @@ from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 470, 320  # of one plot
 LEFT, TOP, BOTTOM = 62, 34, 40
+TOLD = 0.03  # seconds; what takes less is noise beside the start, and not drawn
 COLOURS = (
-    "#2f81f7",
-    "#d2691e",
-    "#2da44e",
-    "#a855f7",
-    "#d63384",
-    "#0e9aa7",
-    "#b8860b",
-    "#e5534b",
-    "#6e7781",
-    "#5b5fc7",
+    *("#2f81f7", "#d2691e", "#2da44e", "#a855f7", "#d63384", "#0e9aa7"),
+    *("#b8860b", "#e5534b", "#6e7781", "#5b5fc7", "#8fbc3f", "#a0785a"),
 )
 _STYLE = """<style>text{font:12px sans-serif;fill:#24292f}.grid{stroke:#d0d7de}.ideal{stroke:#57606a;stroke-dasharray:3 4}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.grid{stroke:#3d444d}.ideal{stroke:#9198a1}}</style>"""
@@ -48,8 +41,8 @@ def svg(result: dict[str, Any]) -> str:
         "<title>Time and memory over size</title>",
         _STYLE,
     ]
-    lines += _plot(shown, "CPU seconds over size", 0, lambda point: max(point["cpu"], 1e-3), ideal=True)
-    lines += _plot(shown, "peak memory in MB over size", WIDTH, lambda point: point["peak"] / 1e6)
+    lines += _plot(shown, "CPU seconds over size", 0, _time, ideal=True)
+    lines += _plot(shown, "peak memory in MB over size", WIDTH, _memory)
     for index, series in enumerate(shown):
         x, y = LEFT + index % 3 * 290, HEIGHT + 12 + index // 3 * 18
         lines.append(
@@ -59,27 +52,42 @@ def svg(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
+def _time(point: dict[str, Any]) -> float | None:
+    seconds: float = point["cpu"]
+    return seconds if seconds >= TOLD else None
+
+
+def _memory(point: dict[str, Any]) -> float | None:
+    return float(point["peak"]) / 1e6
+
+
 def _plot(
     shown: list[dict[str, Any]],
     title: str,
     shift: int,
-    value: Callable[[dict[str, Any]], float],
+    value: Callable[[dict[str, Any]], float | None],
     *,
     ideal: bool = False,
 ) -> Iterator[str]:
-    points = [point for series in shown for point in series["points"]]
-    xs = _axis([point["n"] for point in points], shift + LEFT, shift + WIDTH - 16)
-    ys = _axis([value(point) for point in points], HEIGHT - BOTTOM, TOP)
+    runs = [
+        [(point["n"], told) for point in series["points"] if (told := value(point)) is not None]
+        for series in shown
+    ]
+    every = [place for run in runs for place in run]
+    xs = _axis([n for n, _ in every], shift + LEFT, shift + WIDTH - 16)
+    ys = _axis([told for _, told in every], HEIGHT - BOTTOM, TOP)
     yield f'<text x="{shift + LEFT}" y="18">{title}</text>'
     yield from _grid(xs, ys)
     if ideal:  # where time is ten times as long for ten times the size
         steps = min(xs.high - xs.low, ys.high - ys.low)
-        run = _path([(xs.at(10**xs.low * 10**step), ys.at(10**ys.low * 10**step)) for step in (0, steps)])
-        yield f'<polyline class="ideal" fill="none" points="{run}"/>'
-    for index, series in enumerate(shown):
-        run = _path([(xs.at(point["n"]), ys.at(value(point))) for point in series["points"]])
-        colour = COLOURS[index % len(COLOURS)]
-        yield f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{run}"/>'
+        line = _path(
+            [(xs.at(10.0 ** (xs.low + step)), ys.at(10.0 ** (ys.low + step))) for step in (0, steps)]
+        )
+        yield f'<polyline class="ideal" fill="none" points="{line}"/>'
+    for index, run in enumerate(runs):
+        if len(run) > 1:
+            line, colour = _path([(xs.at(n), ys.at(told)) for n, told in run]), COLOURS[index % len(COLOURS)]
+            yield f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{line}"/>'
 
 
 def _grid(xs: Axis, ys: Axis) -> Iterator[str]:
@@ -99,7 +107,10 @@ def _axis(values: list[float], start: float, end: float) -> Axis:
 
 
 def _label(power: int) -> str:
-    return f"{10**power:,}" if power >= 0 else f"{10.0**power:.{-power}f}"
+    if power < 0:
+        return f"{10.0**power:.{-power}f}"
+    unit = power // 3 if power > 3 else 0
+    return f"{10 ** (power - 3 * unit)}{('', 'k', 'M', 'G')[unit]}"
 
 
 def _path(points: list[tuple[float, float]]) -> str:

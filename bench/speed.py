@@ -279,6 +279,8 @@ def main() -> int:
     except (Failed, OSError) as error:
         print(f"bench/speed.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     from bench.tables import speed
 
     print(speed(result))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+LINEAR = 1.2  # exponents up to here are caches, the collector, n log n and noise
+
 # In the order of a run; what bench/stages.py calls each, and what it is.
 STAGES = {
     "start": "Python starts, modules are loaded",
@@ -26,17 +28,22 @@ STAGES = {
 
 def speed(result: dict[str, Any]) -> str:
     """All tables of bench/speed.py."""
+    return "\n\n".join(table(result) for table in (bars, commands, stages, run))
+
+
+def run(result: dict[str, Any]) -> str:
+    """What was measured with what, and what could not be."""
     corpus, versions = result["corpus"], result["versions"]
     tools = ", ".join(f"{name} {number}" for name, number in versions.items())
-    size = f"{corpus['files']:,} files, {corpus['bytes'] / 1e6:.1f} MB"
     other = "" if corpus["pinned"] else " (not the pinned corpus)"
     machine = f"{result['machine']}, {result['processors']} processors"
-    end = f"{size}{other}. Medians of {result['rounds']} interleaved rounds. {machine}; {tools}."
-    parts = [bars(result), rows(result), stages(result), end]
-    return "\n\n".join([*parts, *(f"Left out: {line}." for line in result["left_out"])])
+    size = f"{corpus['files']:,} files, {corpus['bytes'] / 1e6:.1f} MB{other}"
+    end = f"{size}. Medians of {result['rounds']} interleaved rounds; {machine}; {tools}."
+    return "\n\n".join([end, *(f"Left out: {line}." for line in result["left_out"])])
 
 
 def bars(result: dict[str, Any]) -> str:
+    """What the project promises, and whether it holds."""
     lines = ["| what | measured | bar | holds |", "| --- | --- | --- | --- |"]
     for bar in result["bars"]:
         side, unit = "at least" if bar["least"] else "at most", bar["unit"]
@@ -47,7 +54,8 @@ def bars(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def rows(result: dict[str, Any]) -> str:
+def commands(result: dict[str, Any]) -> str:
+    """What each command costs."""
     subset = result["subset"]
     lines = ["| command | reads | CPU | wall | peak memory |", "| --- | --- | --- | --- | --- |"]
     for key, row in result["rows"].items():
@@ -74,17 +82,26 @@ def stages(result: dict[str, Any]) -> str:
 
 
 def growth(result: dict[str, Any]) -> str:
-    """The series of bench/growth.py: time and memory at the largest size, and the exponent."""
-    lines = ["| what grows | largest | CPU | peak memory | CPU grows as |", "| --- | --- | --- | --- | --- |"]
+    """The series of bench/growth.py: time and memory at the largest size, and how time grows."""
+    lines = [
+        "| what grows | from | to | CPU | peak memory | CPU grows as | linear |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for series in result["series"]:
-        last, power = series["points"][-1], series["growth"]
+        first, last, power = series["points"][0], series["points"][-1], series["growth"]
         shown = f"n^{power:.2f}" if power is not None else "(too quick to tell)"
+        linear = power is None or power <= LINEAR
         if series["left_out"]:
             shown += f"; {series['left_out']:,} would take over {result['budget']:g} s"
-        peak = f"{last['peak'] / 1e6:.0f} MB"
-        lines.append(f"| {series['counts']} | {last['n']:,} | {_seconds(last['cpu'])} | {peak} | {shown} |")
-    end = f"One job, no cache; {result['machine']}, Python {result['python']}."
-    return "\n".join([*lines, "", end])
+        peak = f"{first['peak'] / 1e6:.0f} to {last['peak'] / 1e6:.0f} MB"
+        sizes = f"{first['n']:,} | {last['n']:,}"
+        lines.append(
+            f"| {series['counts']} | {sizes} | {_seconds(last['cpu'])} | {peak} | {shown} | {_yes(linear)} |"
+        )
+    ends = [
+        f"Linear is n^{LINEAR:g} at most. One job, no cache; {result['machine']}, Python {result['python']}."
+    ]
+    return "\n".join([*lines, "", *ends])
 
 
 def _seconds(value: float) -> str:

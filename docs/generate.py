@@ -12,11 +12,8 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT))  # for `bench`, which is not installed
-
-from bench import plot, tables  # noqa: E402
 from perflint.analysis import engine
 from perflint.analysis.payoff import figures
 from perflint.analysis.registry import rules
@@ -26,9 +23,16 @@ from perflint.model.outcome import Outcome
 from perflint.model.source import Source
 from perflint.reports import FORMATS, PLAIN
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # `bench` is not installed
+
+from bench import plot, tables  # noqa: E402
+
 FOLDER = Path(__file__).parent / "rules"
 README = ROOT / "README.md"
-FIGURES = re.compile(r"(?<=<!-- figures of bench/(speed|plot|grow)\.json -->\n).*?(?=\n<!-- end of figures -->)", re.S)
+BENCH = ROOT / "bench"
+SPEED = Path(__file__).parent / "speed.md"
+FIGURES = re.compile(r"(<!-- (\w+) of bench/(\w+)\.json -->\n).*?(?=^<!-- end of figures -->$)", re.M | re.S)
 SCREEN = re.compile(r"^\$ perflint check (fixtures/demo/\S+)\n.*?^```$", re.M | re.S)
 MEASURES = {
     "time": "faster Good is",
@@ -119,9 +123,20 @@ def screen(match: re.Match[str]) -> str:
     return f"$ perflint check {path}\n{shown}\n```"
 
 
+def measured_figures(match: re.Match[str]) -> str:
+    """A block of `docs/speed.md`, from the file and by the function that its mark names."""
+    return f"{match[1]}{getattr(tables, match[2])(recorded(match[3]))}\n"
+
+
+def recorded(name: str) -> dict[str, Any]:
+    return json.loads((BENCH / f"{name}.json").read_text("utf-8"))
+
+
 def main() -> int:
     pages = {FOLDER / f"{rule.name}.md": page(rule) for rule in rules()}
     pages |= {FOLDER / "index.md": index(), README: readme()}
+    pages[SPEED] = FIGURES.sub(measured_figures, SPEED.read_text("utf-8"))
+    pages[SPEED.with_name("growth.svg")] = plot.svg(recorded("growth"))
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     stale += [path for path in FOLDER.glob("*.md") if path not in pages]
     if "--check" in sys.argv:

@@ -19,7 +19,7 @@ from perflint.model.config import Config
 from perflint.model.source import Source
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
-FOLDERS = ("asyncio", "email", "json")  # of the standard library
+FOLDERS = ("asyncio", "json")  # of the standard library
 # How many times as long as `ast.parse` of the same files a check may take: twice what was measured on a calm machine
 # (10.8 to 11.7 on Python 3.11 and 3.13). Lower it when the engine gets faster.
 GROSS = 24
@@ -35,9 +35,9 @@ SMALLER = {  # sizes at which a shape takes a few hundredths of a second, so tha
     "additions": 4_000,
     "additions in a loop": 150,
     "literal": 500,
-    "functions": 60,
-    "loops": 60,
-    "module loops": 60,
+    "functions": 30,
+    "loops": 40,
+    "module loops": 40,
 }
 
 
@@ -64,7 +64,9 @@ def assert_linear(small: str, large: str) -> None:
     check(small)  # loads what is loaded once
     before, after = cpu(lambda: check(small)), cpu(lambda: check(large))
     times = len(large) / len(small)
-    assert after <= ROOM * times * before, f"{times:.1f} times the bytes take {after / before:.1f} times as long"
+    assert after <= ROOM * times * before, (
+        f"{times:.1f} times the bytes take {after / before:.1f} times as long"
+    )
 
 
 @pytest.mark.parametrize("name", AWKWARD)
@@ -105,5 +107,5 @@ def test_a_run_is_not_grossly_slower_than_parsing() -> None:
             ast.parse(raw)
 
     run()
-    ratio = cpu(run) / cpu(parse, 9)
+    ratio = cpu(run, 2) / cpu(parse, 9)
     assert ratio <= GROSS, f"{ratio:.1f} times as long as ast.parse"
