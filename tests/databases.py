@@ -24,6 +24,8 @@ from servers import NO_MYSQL, mysql_address
 SELECT = "SELECT a, b FROM t ORDER BY at"
 CREATE = "CREATE TABLE t(at {serial}, a INTEGER UNIQUE CHECK (a > 0), b TEXT)"
 
+LONGEST_WAIT = 300  # seconds, for the tests of another process on the same server
+
 Table = list[tuple[Any, ...]]
 
 
@@ -292,6 +294,8 @@ class PyMySQL(Database):
     def __init__(self, autocommit: bool = False) -> None:
         super().__init__(autocommit)
         self.observer = self.pymysql(True)
+        # All processes that test share the one database; the lock ends with the connection.
+        assert self.query(self.observer, f"SELECT GET_LOCK('perflint tests', {LONGEST_WAIT})") == [(1,)]
         self.query(self.observer, "DROP TABLE IF EXISTS t")
         self.query(self.observer, CREATE.format(serial="INTEGER AUTO_INCREMENT PRIMARY KEY"))
 

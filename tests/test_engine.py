@@ -1,6 +1,7 @@
 """The engine is pure, survives broken rules and files, and gates never change what it finds."""
 
 import ast
+import dataclasses
 import pickle
 import warnings
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import libcst as cst
 import pytest
 
-from perflint.analysis import engine, registry
+from perflint.analysis import engine, hopes, registry
 from perflint.analysis.facts import Gate
 from perflint.analysis.rule import Benchmark, Rule
 from perflint.model.config import Config
@@ -77,6 +78,17 @@ def test_warnings_of_the_parser_are_not_ours() -> None:
         assert check(b"x = '\\d'\nassert (1, 2)\n") == ()
 
 
+def test_a_gate_that_fails_admits(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = next(item for item in registry.select(CONFIG))
+
+    def fails(sketch):
+        raise RecursionError
+
+    broken = dataclasses.replace(rule, gate=rule.gate._replace(sketch=fails))
+    monkeypatch.setattr(registry, "select", lambda config: (broken,))
+    assert [item.code for item in check(SLOW)] == ["PRF102"]
+
+
 def test_a_rule_that_crashes_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Rule(
         "XYZ001",
@@ -98,6 +110,7 @@ def test_a_rule_that_crashes_does_not_end_the_run(monkeypatch: pytest.MonkeyPatc
 
     whole = (*registry.select(CONFIG), broken)
     monkeypatch.setattr(registry, "select", lambda config: whole)
+    monkeypatch.setattr(engine, "hopes", hopes.hopes.__wrapped__)  # the cache knows the rules without it
     found = check(SLOW)
     assert {item.code for item in found} == {"PRF001", "PRF102"}
     crash_report = next(item for item in found if item.code == "PRF001")

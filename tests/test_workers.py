@@ -99,6 +99,8 @@ def test_interrupt_ends_quietly(tmp_path: Path) -> None:
         from perflint.cli import app
         from perflint.project import jobs
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+
         def interrupt(self, path):
             os.killpg(os.getpgid(0), signal.SIGINT)
             signal.pause()

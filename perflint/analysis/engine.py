@@ -14,9 +14,11 @@ import libcst as cst
 
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
-from perflint.analysis.facts import Facts, Region
+from perflint.analysis.facts import Facts, Gate, Region
+from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
@@ -50,8 +52,7 @@ def inspect(
         tree = tree if tree is not None else _parse(source)
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         return Checked((unreadable(source, error),))
-    facts = Facts(source, tree)
-    found = set(_findings(source, facts, config, gates))
+    found = set(_findings(source, tree, config, gates))
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
     result = suppress.apply(source, tree, wanted, known, noqa=noqa)
@@ -88,10 +89,12 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
     return *finding.span, finding.code, finding.message
 
 
-def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
-    rules = registry.select(config)
-    if is_test_file(source.path):
-        rules = tuple(rule for rule in rules if rule.tests)
+def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> Iterator[Finding]:
+    every = hopes(config, is_test_file(source.path))
+    rules = every.met(source) if gates else every.rules
+    if not rules:
+        return
+    facts = Facts(source, tree)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
     depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
     try:
@@ -106,8 +109,8 @@ def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iter
         if deep:
             start = region.span.start
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
-    for tree, alive in trees:
-        yield from _visit(Context(source, facts, tree, config), alive)
+    for region_tree, alive in trees:
+        yield from _visit(Context(source, facts, region_tree, config), alive)
 
 
 def _plans(
@@ -116,16 +119,27 @@ def _plans(
     """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
     where a gate admits code outside of them."""
     gates = [(rule, gate) for rule in rules if (gate := rule.gate.resolved(config, facts)) is not None]
-    hopeful = [item for item in gates if item[1].admits_file(source) and item[1].admits_imports(facts)]
+    hopeful = [item for item in gates if item[1].admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
-        alive = tuple(rule for rule, gate in hopeful if gate.admits_region(source, region))
+        sketch = Sketch(facts, region)
+        alive = tuple(
+            rule for rule, gate in hopeful if gate.admits_region(source, region) and _hopeful(gate, sketch)
+        )
         if alive:
             plans.append((region, alive))
     if plans and plans[0][0] is facts.module:
         every = {rule.code: rule for _, alive in plans for rule in alive}
         return [(facts.module, tuple(every.values()))]
     return plans
+
+
+def _hopeful(gate: Gate, sketch: Sketch) -> bool:
+    """What the gate's last question says; where it fails, the checks tell whether the rule is broken."""
+    try:
+        return gate.sketch is None or gate.sketch(sketch)
+    except Exception:
+        return True
 
 
 def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:

@@ -33,9 +33,7 @@ class _Homes(NamedTuple):
     """
 
     starts: list[int]  # of the reads
-    outermost: list[
-        int
-    ]  # where the homes of this and all later reads start at the earliest; one more than reads
+    outermost: list[int]  # the earliest start of this and all later homes; one more than reads
     ends: list[int]  # of the homes
 
 
@@ -290,9 +288,12 @@ class Flow:
                 return False
         return False
 
-    def tried(self, node: cst.CSTNode) -> bool:
-        """Whether a `try` of the same function holds the node: where an exception comes from may matter."""
-        for above in self.tree.ancestors(node):
+    def tried(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> bool:
+        """Whether a `try` of the same function, one inside of `within` if given, holds the node.
+
+        Where it does, the place that an exception comes from may matter.
+        """
+        for above in self.tree.ancestors(node, within):
             if isinstance(above, (cst.Try, cst.TryStar)):
                 return True
             if isinstance(above, Function):

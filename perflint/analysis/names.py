@@ -108,6 +108,16 @@ class Names:
         """The scope that a function, lambda, class, comprehension or module opens."""
         return self._scopes[node]
 
+    def bindings(self, node: cst.CSTNode) -> list[Binding]:
+        """What binds the name that `node` is; nothing for other nodes, and for names of outside the region."""
+        owner = self.scope(node).owner(node.value) if isinstance(node, cst.Name) else None
+        return owner.bindings[node.value] if owner is not None and isinstance(node, cst.Name) else []
+
+    def assigned(self, node: cst.CSTNode) -> cst.BaseExpression | None:
+        """The expression that a name stands for, where one assignment alone binds it."""
+        bindings = self.bindings(node)
+        return bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
+
     def qualified(self, node: cst.BaseExpression) -> str | None:
         """What a name or dotted name stands for, such as `functools.reduce` or `builtins.sum`.
 
@@ -123,10 +133,8 @@ class Names:
 
     def builtin(self, node: cst.BaseExpression) -> str | None:
         """The builtin that a name stands for, such as `sum`."""
-        qualified = self.qualified(node)
-        return (
-            qualified.removeprefix("builtins.") if qualified and qualified.startswith("builtins.") else None
-        )
+        module, _, name = (self.qualified(node) or "").rpartition(".")
+        return name if module == "builtins" else None
 
     def means_builtin(self, name: str, scope: Scope) -> bool:
         """Whether a builtin's name, written in this scope, means that builtin: for text that a fix adds."""
@@ -221,10 +229,7 @@ class _Builder:
     def name(self, node: cst.Name, scope: Scope) -> None:
         scope.reads.setdefault(node.value, []).append(node)
 
-    def attribute(self, node: cst.Attribute, scope: Scope) -> None:
-        self.push(scope, node.value)
-
-    def argument(self, node: cst.Arg, scope: Scope) -> None:
+    def value(self, node: cst.Attribute | cst.Arg, scope: Scope) -> None:
         self.push(scope, node.value)
 
     def function(self, node: cst.FunctionDef, scope: Scope) -> None:
@@ -348,16 +353,10 @@ def pairs(
     target: cst.BaseExpression, value: cst.BaseExpression
 ) -> list[tuple[cst.BaseExpression, cst.BaseExpression]]:
     """Which target takes which value: `a, b = 1, 2` is two assignments."""
-    if (
-        isinstance(target, cst.Tuple)
-        and isinstance(value, cst.Tuple)
-        and len(target.elements) == len(value.elements)
-    ):
-        both = (*target.elements, *value.elements)
-        if not any(isinstance(element, cst.StarredElement) for element in both):
-            return [
-                (one.value, other.value) for one, other in zip(target.elements, value.elements, strict=True)
-            ]
+    match target, value:
+        case cst.Tuple(elements=left), cst.Tuple(elements=right) if len(left) == len(right):
+            if not any(isinstance(element, cst.StarredElement) for element in (*left, *right)):
+                return [(one.value, other.value) for one, other in zip(left, right, strict=True)]
     return [(target, value)]
 
 
@@ -376,8 +375,8 @@ def _dotted(node: cst.CSTNode) -> str:
 
 _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.Name: _Builder.name,
-    cst.Attribute: _Builder.attribute,
-    cst.Arg: _Builder.argument,
+    cst.Attribute: _Builder.value,
+    cst.Arg: _Builder.value,
     cst.FunctionDef: _Builder.function,
     cst.Lambda: _Builder.lambda_,
     cst.ClassDef: _Builder.class_,

@@ -77,10 +77,15 @@ class Tree:
         """The node that holds `node`; None for the root."""
         return self._parents.get(node)
 
-    def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        """The parents of `node`, innermost first, up to and with the root."""
+    def taker(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The node that takes the value of `node`, awaited or not; None for the root."""
+        parent = self.parent(node)
+        return self.parent(parent) if isinstance(parent, cst.Await) else parent
+
+    def ancestors(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> Iterator[cst.CSTNode]:
+        """The parents of `node`, innermost first, up to and with the root, or else those inside of `within`."""
         above = self._parents.get(node)
-        while above is not None:
+        while above is not None and above is not within:
             yield above
             above = self._parents.get(above)
 

@@ -117,7 +117,12 @@ class _Threads:
     def look(self, leave_out: Collection[int], waiting: bool) -> tuple[list[_Key], int]:
         """The stacks of running threads, and how many others wait. Nothing here lets another thread run meanwhile."""
         begun = time.thread_time()
+        known = {
+            thread.ident: thread for thread in threading.enumerate()
+        }  # before: its lock may let others run
         frames = sys._current_frames()
+        for ident in frames.keys() - self._names.keys():
+            self._learn(ident, known.get(ident))
         stacks = [(ident, codes_of(frame)) for ident, frame in frames.items() if ident not in leave_out]
         running = [stack for stack in stacks if self._runs(*stack) or waiting]
         del frames  # they would keep the locals of functions alive
@@ -135,17 +140,21 @@ class _Threads:
             merged[key] = merged.get(key, 0) + count
         return merged
 
-    def _learn(self, ident: int) -> None:
-        found = {thread.ident: thread for thread in threading.enumerate()}.get(ident)
-        self._names[ident] = plain(found.name) if found else f"thread {ident}"
-        native = found.native_id if found else None
-        # the clock of a thread's processor time, as the kernel numbers it; safe for threads that have ended, which
-        # pthread_getcpuclockid is not, and read without giving up the GIL, which /proc is not
-        self._clocks[ident] = ~native << 3 | 6 if native and sys.platform == "linux" else None
+    def _learn(self, ident: int, thread: threading.Thread | None) -> None:
+        self._names[ident] = plain(thread.name) if thread else f"thread {ident}"
+        self._clocks[ident] = None
+        if sys.platform != "linux":
+            return
+        if (
+            thread is None
+        ):  # not made by `threading`; it has a frame, so it is alive, which this call relies on
+            self._clocks[ident] = time.pthread_getcpuclockid(ident)
+        elif thread.native_id:
+            # the clock of a thread's processor time, as the kernel numbers it; safe for threads that have ended,
+            # and read without giving up the GIL, which /proc is not
+            self._clocks[ident] = ~thread.native_id << 3 | 6
 
     def _runs(self, ident: int, codes: tuple[CodeType, ...]) -> bool:
-        if ident not in self._names:
-            self._learn(ident)
         code = codes[-1]
         if code not in self._waits:
             file = code.co_filename.replace("\\", "/").rpartition("/")[2]

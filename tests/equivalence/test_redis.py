@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     not URL,
     reason="needs a Redis server: set PERFLINT_TEST_REDIS, or run `source .ci/servers; start_servers`",
 )
-PREFIX = "perflint:test:"
+PREFIX = f"perflint:test:{os.getpid()}:"  # tests may run side by side
 
 ONE_BY_ONE = """
 def save(client: "redis.Redis", rows):

@@ -1,5 +1,7 @@
 """The sampler: what it counts, what it costs, and the flame view that is made of it."""
 
+import _thread
+import os
 import re
 import sys
 import threading
@@ -47,6 +49,27 @@ def test_sleeping_in_c_is_waiting() -> None:
         )
     assert "sleeper" in collapsed(waiting)
     assert profile.total < waiting.total / 3 and profile.idle > profile.total
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the processor time of threads")
+def test_a_thread_that_threading_does_not_know_is_seen_waiting() -> None:
+    reading, writing = os.pipe()
+    asleep = threading.Event()
+
+    def foreign_reader() -> None:
+        asleep.set()
+        os.read(reading, 1)
+        os.close(reading)
+
+    _thread.start_new_thread(foreign_reader, ())
+    asleep.wait(LONG)
+    try:
+        profile, waiting = (take_profile(0.3, 100, waiting=waits) for waits in (False, True))
+    finally:
+        os.write(writing, b"x")
+        os.close(writing)
+    assert "foreign_reader" in collapsed(waiting)
+    assert "foreign_reader" not in collapsed(profile)
 
 
 def test_deep_recursion_and_many_stacks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

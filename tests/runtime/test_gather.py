@@ -298,7 +298,7 @@ def test_own_task_and_context() -> None:
 outcomes = st.lists(st.one_of(st.integers(), st.just("raise")), max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(outcomes, st.integers(0, 5), st.booleans())
 def test_parity_with_gather(values: list[Any], more: int, exceptions: bool) -> None:
     async def item(value: Any) -> Any:

@@ -283,6 +283,7 @@ def test_ctrl_c_in_with_drops_the_queue() -> None:
         """
 import os, signal, threading
 from perflint.runtime import WorkerPool
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 begun = threading.Event()
 def task():
     begun.set()

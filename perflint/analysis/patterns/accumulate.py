@@ -6,7 +6,7 @@ else refers to. Everything here asks whether a given growth is of that kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ Storage = Literal[
 EVERY = "every CPython"
 _IMMUTABLE = ("str", "bytes", "tuple")
 _SHIFTS = {"append", "appendleft", "clear", "extend", "insert", "pop", "popleft", "remove", "reverse", "sort"}
-_HOLDERS = {"append", "appendleft", "add", "put", "put_nowait"}
+HOLDERS = {"append", "appendleft", "add", "put", "put_nowait"}
 _TO_TEXT = {"str", "repr", "ascii", "chr", "hex", "oct", "bin", "format"}
 
 
@@ -234,7 +234,8 @@ class Accumulators:
         if self.flow.loop(read) is not loop or self.flow.runs_once(read, loop):
             return False
         if any(
-            isinstance(above, (cst.If, cst.IfExp, cst.ExceptHandler)) for above in self._up_to(read, loop)
+            isinstance(above, (cst.If, cst.IfExp, cst.ExceptHandler))
+            for above in self.flow.tree.ancestors(read, loop)
         ):
             return False  # not in every turn
         match self.flow.tree.parent(read):
@@ -243,14 +244,8 @@ class Accumulators:
             case cst.Arg(keyword=None, star="") as argument:
                 call = self.flow.tree.parent(argument)
                 method = call.func if isinstance(call, cst.Call) else None
-                return isinstance(method, cst.Attribute) and method.attr.value in _HOLDERS
+                return isinstance(method, cst.Attribute) and method.attr.value in HOLDERS
         return False
-
-    def _up_to(self, node: cst.CSTNode, stop: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        for above in self.flow.tree.ancestors(node):
-            if above is stop:
-                return
-            yield above
 
     def _fused(self, item: Accumulator) -> bool:
         """Whether the next instruction loads a local on the same line: 3.13 makes it one with the store."""

@@ -274,9 +274,8 @@ def few(context: Context, value: cst.BaseExpression | None, depth: int = 3) -> b
             return few(context, inner, depth)
         case cst.Attribute(attr=cst.Name(value="parents" | "parts")):
             return True
-        case cst.Name(value=name) if depth:
-            owner = context.scope(value).owner(name)
-            bindings = owner.bindings[name] if owner is not None else ()
+        case cst.Name() if depth:
+            bindings = context.names.bindings(value)
             stars = [item.node.star for item in bindings if isinstance(item.node, cst.Param)]
             return "*" in stars or any(few(context, item.value, depth - 1) for item in bindings)
     return False

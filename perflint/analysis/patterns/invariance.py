@@ -6,6 +6,7 @@ place, without a call. A wrong "invariant" would tell people to move code that m
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
@@ -14,7 +15,6 @@ import libcst as cst
 from perflint.analysis.flow import SMALL, Flow, bound_names
 from perflint.analysis.match import names_in, root
 from perflint.analysis.names import Scope
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.tree import Comprehension, Loop, children, walk
 
 _CONSTANTS = (cst.SimpleString, cst.Integer, cst.Float, cst.Imaginary, cst.Ellipsis)
@@ -93,8 +93,7 @@ def few(flow: Flow, loop: cst.CSTNode) -> bool:
 
 def _small(flow: Flow, name: cst.Name) -> bool:
     """Whether the name is bound once, to a display of a few items."""
-    owner = flow.names.scope(name).owner(name.value)
-    value = sole_binding(name.value, owner) if owner is not None else None
+    value = flow.names.assigned(name)
     if isinstance(value, (cst.List, cst.Tuple, cst.Set, cst.Dict)):
         starred = (cst.StarredElement, cst.StarredDictElement)
         return 0 < len(value.elements) <= SMALL and not any(
@@ -127,6 +126,24 @@ def invariant(flow: Flow, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
         case _:
             return isinstance(node, (*_CONSTANTS, cst.BaseUnaryOp, cst.BaseBinaryOp))
     return all(invariant(flow, child, loop) for child in children(node))
+
+
+def may_stay(node: ast.expr | None) -> bool:
+    """Whether `invariant` could hold of the expression, as far as its shape tells."""
+    match node:
+        case ast.Name() | ast.Constant() | ast.Lambda():
+            return True
+        case ast.Attribute(attr=name):
+            return not name.islower()
+        case ast.JoinedStr(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            return all(map(may_stay, parts))
+        case ast.FormattedValue(value=part, format_spec=None) | ast.UnaryOp(operand=part):
+            return may_stay(part)
+        case ast.BinOp(left=left, right=right):
+            return may_stay(left) and may_stay(right)
+        case ast.Dict(keys=keys, values=values):
+            return all(map(may_stay, (*keys, *values)))
+    return False
 
 
 def independent(flow: Flow, node: cst.CSTNode, loop: cst.CSTNode) -> bool:

@@ -32,17 +32,20 @@ overflow, division by zero and text differ.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import SMALL
+from perflint.analysis.likely import assigned
 from perflint.analysis.match import root
 from perflint.analysis.names import Scope
-from perflint.analysis.patterns.uses import sole_binding, use
+from perflint.analysis.patterns.uses import use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
 
@@ -50,6 +53,20 @@ _RANGES = ("arange", "linspace", "logspace", "geomspace")
 _FILLED = ("zeros", "ones", "empty", "full")
 _FROM = ("array", "asarray", "fromiter")
 _MAKERS = {f"numpy.{name}": name for name in (*_RANGES, *_FILLED, *_FROM)}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = set(sketch.calls_to(*_MAKERS))
+    arrays = {ast.unparse(target) for target, value, _ in assigned(sketch) if value in made}
+    walked = [loop.iter for loop in sketch.loops if not isinstance(loop, ast.While)]
+    walked += [clause.iter for clause in sketch.of(ast.comprehension)]
+    for item in (*walked, *sketch.calls("sum", "min", "max")):
+        while isinstance(item, ast.Call) and item.args:  # `range(len(a))`
+            item = item.args[0]
+        if isinstance(item, ast.Name) and item.id in arrays:
+            return not is_test_file(sketch.facts.source.path)
+    return False
+
 
 rule = Rule(
     code="PRF231",
@@ -59,28 +76,16 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="never",
-    gate=Gate(names=tuple(_MAKERS)),
+    gate=Gate(names=tuple(_MAKERS), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="", call="squares(n)", needs=("numpy",)),
 )
 
 _NUMBERS = ("int", "float", "bool")
-_DTYPES = (
-    "int",
-    "uint",
-    "float",
-    "bool",
-    "double",
-    "single",
-    "half",
-    "longlong",
-    "intp",
-    "i",
-    "u",
-    "f",
-    "d",
-    "b",
-)
+_DTYPES = {
+    *("int", "uint", "float", "bool", "double", "single", "half", "longlong", "intp"),
+    *("i", "u", "f", "d", "b"),
+}
 
 
 @rule.visits(cst.For, cst.CompFor)
@@ -97,11 +102,8 @@ def check_loop(node: cst.For | cst.CompFor, context: Context) -> Iterator[Findin
                 return
             array = inner
     if isinstance(array, cst.Name) and _is_array(array, context) and not _busy(node, array, context):
-        yield rule.finding(
-            context,
-            node.iter,
-            f"iterating the NumPy array `{array.value}` boxes every element; use a vectorised op or `.tolist()` first",
-        )
+        message = f"iterating the NumPy array `{array.value}` boxes every element"
+        yield rule.finding(context, node.iter, f"{message}; use a vectorised op or `.tolist()` first")
 
 
 @rule.visits(cst.Call)
@@ -126,7 +128,8 @@ def _is_array(node: cst.Name, context: Context) -> bool:
     scope = context.scope(node).owner(node.value)
     if scope is None or _shared(scope, node, context) or _reshaped(node.value, scope, context):
         return False
-    value = sole_binding(node.value, _without_growth(scope, node.value))
+    bindings = [item for item in scope.bindings[node.value] if item.kind != "augmented"]  # `a += 1`: in place
+    value = bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
     if not isinstance(value, cst.Call) or any(arg.star for arg in value.args):
         return False
     maker = _MAKERS.get(context.names.qualified(value.func) or "")
@@ -151,12 +154,6 @@ def _shared(scope: Scope, node: cst.Name, context: Context) -> bool:
     """Whether the array belongs to a class, or to the module and is used in a function: a table, mostly."""
     inside = any(isinstance(above, cst.FunctionDef) for above in context.tree.ancestors(node))
     return scope.kind not in ("function", "module") or (scope.kind == "module" and inside)
-
-
-def _without_growth(scope: Scope, name: str) -> Scope:
-    """The scope as if `a += 1`, which changes an array in place, did not bind `a`."""
-    bindings = [item for item in scope.bindings[name] if item.kind != "augmented"]
-    return Scope(scope.kind, scope.node, scope.parent, bindings={name: bindings})
 
 
 def _reshaped(name: str, scope: Scope, context: Context) -> bool:

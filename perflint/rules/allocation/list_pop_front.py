@@ -45,6 +45,7 @@ slices, no `sort` and no `+`, is not equal to a list, and words its errors diffe
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Literal
 
@@ -52,14 +53,28 @@ import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
+from perflint.analysis.likely import Likely
 from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.names import Binding, Scope
 from perflint.analysis.patterns.containers import few, free_builtin, growing_in
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    fronts = [call.func for call in sketch.looped_calls("pop") if call.args and is_constant(call.args[0], 0)]
+    deleted = (target for node in sketch.looped(ast.Delete) for target in node.targets)
+    fronts += [item for item in deleted if isinstance(item, ast.Subscript) and is_constant(item.slice, 0)]
+    sliced = (node.value for node in sketch.looped(ast.Assign) if isinstance(node.value, ast.Subscript))
+    fronts += [item for item in sliced if is_constant(getattr(item.slice, "lower", None), 1)]
+    likely, owners = Likely(sketch), (getattr(item, "value", None) for item in fronts)
+    names = {owner.id for owner in owners if isinstance(owner, ast.Name)}
+    return any("list" in likely.told(name) or likely.grows_only(name) for name in names)
+
 
 rule = Rule(
     code="PRF204",
@@ -69,12 +84,10 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".pop(", b"del ", b"1:"), loop=True),
+    gate=Gate(text=(b".pop(", b"del ", b"1:"), loop=True, sketch=_hopeful),
     doc=__doc__,
     # one node leads to all others: the queue gets long
-    benchmark=Benchmark(
-        setup="graph = {0: list(range(n)), **{i: [] for i in range(1, n)}}", call="reachable(graph, 0)"
-    ),
+    benchmark=Benchmark("graph = {0: list(range(n)), **{i: [] for i in range(1, n)}}", "reachable(graph, 0)"),
 )
 
 Front = Literal["pop", "del", "slice"]
@@ -138,12 +151,11 @@ def _slices(node: cst.CSTNode, name: str) -> bool:
 
 def _is_list(owner: cst.Name, context: Context) -> bool:
     """Whether every binding of the name gives a list that may be long; `split` gives one whatever it splits."""
-    scope = context.scope(owner).owner(owner.value)
-    bindings = scope.bindings[owner.value] if scope is not None else []
+    bindings = context.names.bindings(owner)
     if any(few(context, item.value) for item in bindings):
         return False
-    if context.kinds.of(owner) is not None:
-        return context.kinds.of(owner) == "list"
+    if (kind := context.kinds.of(owner)) is not None:
+        return kind == "list"
     return bool(bindings) and all(_gives_list(item, owner.value, context) for item in bindings)
 
 
@@ -191,12 +203,10 @@ def _fix(name: str, scope: Scope, context: Context) -> Fix | None:
         return None
     edits = []
     for read in context.flow.reads(name, scope):
-        edit = _change(read, context)
-        if edit is None:
+        if (edit := _change(read, context)) is None:
             return None
         edits += [item for item in edit if item not in edits]
-    written = import_edit(context.source, context.facts.tree, "collections", "deque")
-    if written is None:
+    if (written := import_edit(context.source, context.facts.tree, "collections", "deque")) is None:
         return None
     deque, needed = written
     start = Edit(tree.span(value), f"{deque}({_contents(value, context)})")

@@ -31,9 +31,12 @@ Found for the clients of requests, httpx, aiohttp and urllib3, for those of serv
 and others; boto3 is PRF512's), and for what the option `http-clients` names: in loops, in request handlers and what
 FastAPI's `Depends` calls, and in a function that makes one request and is called per item in the same file.
 
-Not flagged: arguments that depend on the item or request (each user's own token, a proxy each), a client
-whose cookies, headers or login are set for one item, one with a `transport` or `connector` that is shared,
-clients that are kept or cached, application start-up, fixtures, `main`, retries and polls, tests.
+Not flagged: arguments that depend on the item or request (each user's own token, a proxy each) or that a
+star brings; hosts that change from turn to turn, but for httpx, whose TLS context costs in any case; a loop up
+to the first answer, or one that starts threads or tasks; a client whose cookies, headers or login are set for
+one item, one with a `transport`, `connector`, `session`, `http_client` or `cookie_jar` that is shared; clients
+that are kept, cached or made on demand; log-ins and other rare handlers; application start-up, clean-up,
+fixtures, `main`, retries and polls, tests.
 
 The fix moves `with Client() as client:` in front of the loop whose whole body it is. It is unsafe: cookies
 last from one item to the next, and the client is made for an empty loop, too. Handlers get no fix.
@@ -64,9 +67,18 @@ from perflint.analysis.match import contains, keyword, names_in
 from perflint.analysis.outline import FunctionNode, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
 _MADE = frozenset(SESSIONS) | {"requests.session"}
+
+_NAMES = (*library.spellings(_MADE), *sorted(SERVICE_CLIENTS))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_NAMES)
+    return bool(made and sketch.functions) or not set(made).isdisjoint(sketch.repeated(ast.Call))
+
 
 rule = Rule(
     code="PRF602",
@@ -76,7 +88,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=(*library.spellings(_MADE), *sorted(SERVICE_CLIENTS)), option="http_clients"),
+    gate=Gate(names=_NAMES, option="http_clients", sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup=SERVER, call="titles(urls)", sizes=(1, 3, 10), needs=("httpx",), measure="wall"

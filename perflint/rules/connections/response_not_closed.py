@@ -27,14 +27,16 @@ headers, or where a loop over its body ends early. With the option `pedantic` al
 which CPython closes when the object is collected.
 
 Not flagged: `with`, `close()`, `release()`, what reads the body (`.content`, `.text`, `.json()`, `.raw`, a
-loop that goes on to the end), responses that are returned, stored or handed on, `stream=flag`, HEAD, tests.
+loop that goes on to the end or yields), responses that are returned, stored or handed on, fixtures and context
+managers, `stream=flag`, HEAD, tests.
 
 The fix opens the response by `with`, over all that uses it. It is unsafe: the connection is closed or
-given back earlier.
+given back earlier. There is none for httpx and urllib3.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Literal
 
@@ -45,8 +47,8 @@ from perflint.analysis.connections.lifetimes import Lifetime, bound_to, lifetime
 from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -54,6 +56,16 @@ Kind = Literal["requests", "aiohttp", "urllib", "httpx", "urllib3"]
 
 _VERBS = frozenset(VERBS) - {"head"}
 _URLOPEN = "urllib.request.urlopen"
+_STREAMS: dict[str | None, bool] = {"stream": True, "preload_content": False}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    words = ((word.arg, word.value) for call in sketch.of(ast.Call) for word in call.keywords)
+    if any(is_constant(held, _STREAMS[name]) for name, held in words if name in _STREAMS):
+        return True
+    awaited = {node.value for node in sketch.of(ast.Await)} if "aiohttp" in sketch.facts.packages else set()
+    return bool(sketch.calls_to(_URLOPEN)) or not awaited.isdisjoint(sketch.calls(*_VERBS))
+
 
 rule = Rule(
     code="PRF605",
@@ -68,6 +80,7 @@ rule = Rule(
         names=(_URLOPEN,),
         imports=("requests", "aiohttp", "urllib", "httpx", "httpx2", "urllib3"),
         beside=tuple(("aiohttp", verb.encode()) for verb in sorted(_VERBS)),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,
@@ -150,10 +163,7 @@ def _streamed(node: cst.Call, context: Context) -> Kind | None:
 def _asks_for_the_head(node: cst.Call, context: Context) -> bool:
     """`Request(url, method="HEAD")`: the answer has no body."""
     request = node.args[0].value if node.args else node
-    owner = context.scope(request).owner(request.value) if isinstance(request, cst.Name) else None
-    made = (
-        sole_binding(request.value, owner) if owner is not None and isinstance(request, cst.Name) else request
-    )
+    made = context.names.assigned(request) or request
     return isinstance(made, cst.Call) and "HEAD" in context.tree.code(made)
 
 

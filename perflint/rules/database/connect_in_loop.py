@@ -32,8 +32,9 @@ Good:
 
 Not flagged: arguments that change from turn to turn (shards, tenants, servers), retries and
 reconnections, connections that the loop collects or hands to threads, `sqlite3.connect(":memory:")`,
-loops over a few known items. Of handlers only engines, pools and clients are looked at, which belong to
-the program; a connection per request may be the framework's way.
+clients that are given a `connection_pool`, loops over a few known items, clean-up, tests. Of handlers only engines,
+pools and clients are looked at, which belong to the program; a connection per request may be the framework's
+way. Those made at start-up, kept, or made once (`engine = engine or create_engine(..)`) are none.
 
 The fix moves a `with` that is the whole body of the loop before it. It is unsafe: the connection is
 opened for an empty loop, too, all turns share one transaction where the end of `with` commits, and
@@ -42,21 +43,23 @@ an error in one turn undoes the turns before.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.piles import starts_up
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import Roles, is_cleanup
 from perflint.analysis.connections.reuse import kept, same_in_function, same_in_loop, starts_work
 from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import bound_in
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import last_name, names_in
+from perflint.analysis.match import last_name, names_in, unawaited
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, Loop, walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -71,6 +74,16 @@ _POOLS = {
 _REDIS = {name for name, kind in drivers.RETURNS.items() if kind in (drivers.REDIS, drivers.ASYNC_REDIS)}
 _MADE = drivers.CONNECTS.keys() | _CLIENTS | _REDIS | _POOLS
 
+_SPELLINGS = library.spellings(_MADE)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_SPELLINGS)
+    if not set(made).isdisjoint(sketch.repeated(ast.Call)):
+        return True
+    return bool(made) and any(map(sketch.facts.outline.once(Roles).handler, sketch.functions))
+
+
 rule = Rule(
     code="PRF512",
     name="connect-in-loop",
@@ -79,7 +92,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(_MADE)),
+    gate=Gate(names=_SPELLINGS, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup=(
@@ -152,12 +165,8 @@ def _again(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _supervised(node: cst.Call, loop: cst.While, context: Context) -> bool:
     """Whether the turns of a `while` connect again after an error."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, cst.Try) and above.handlers:
-            return True
-    return False
+    around = context.tree.ancestors(node, loop)
+    return any(isinstance(above, cst.Try) and bool(above.handlers) for above in around)
 
 
 def _in_handler(node: cst.Call, context: Context) -> bool:
@@ -196,7 +205,7 @@ def _fix(node: cst.Call, loop: cst.CSTNode, context: Context) -> Fix | None:
 
 def _wrapped(item: cst.BaseExpression, node: cst.Call) -> bool:
     """Whether the `with` enters the connection itself, or a `closing()` of it."""
-    inner = item.expression if isinstance(item, cst.Await) else item
+    inner = unawaited(item)
     match inner:
         case cst.Call(func=function, args=[cst.Arg(value=value)]) if value is node:
             return last_name(function) in ("closing", "aclosing")

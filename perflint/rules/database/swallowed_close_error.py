@@ -31,9 +31,9 @@ Good:
 With `pedantic = true` the errors of `close()` and `rollback()` count, too, as info: they tell that a
 connection is broken before its pool hands it out again. `contextlib.suppress(Exception)` is such a clause.
 
-Not flagged: clauses that log, raise or do anything else, clauses for particular errors, `__del__`,
-`__exit__`, handlers of signals and of the program's exit, tests, receivers that are not known to belong to a
-database.
+Not flagged: clauses that log, raise or do anything else, clauses for particular errors, blocks that do more
+than call the database before the commit, `__del__`, `__exit__`, handlers of signals and of the program's exit,
+tests, receivers that are not known to belong to a database.
 """
 
 from __future__ import annotations
@@ -48,10 +48,36 @@ from perflint.analysis.concurrency.handlers import WIDE, caught, is_silent
 from perflint.analysis.database import drivers
 from perflint.analysis.database.receivers import proved
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import last_name
+from perflint.analysis.match import last_name, unawaited
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.model.diagnostics import Finding, Severity
+
+_ENDING = {"commit", "rollback", "close"}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    blocks = [node.body for node in sketch.of(ast.Try) if any(_quiet(item) for item in node.handlers)]
+    blocks += [node.body for node in sketch.of(ast.With) if any(map(_suppresses, node.items))]
+    for *_, last in blocks:
+        match last:
+            case ast.Expr(value=held):
+                call = awaited_for(held)
+                if isinstance(call, ast.Call) and leaf(call.func) in _ENDING and not call.args:
+                    return True
+    return False
+
+
+def _quiet(handler: ast.ExceptHandler) -> bool:
+    return all(
+        isinstance(item, (ast.Pass, ast.Continue, ast.Break, ast.Expr, ast.Return)) for item in handler.body
+    )
+
+
+def _suppresses(item: ast.withitem) -> bool:
+    return isinstance(item.context_expr, ast.Call) and leaf(item.context_expr.func) == "suppress"
+
 
 rule = Rule(
     code="PRF509",
@@ -61,13 +87,12 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="never",
-    gate=Gate(text=(b".commit(", b".close(", b".rollback("), imports=drivers.IMPORTS),
+    gate=Gate(text=(b".commit(", b".close(", b".rollback("), imports=drivers.IMPORTS, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
 )
 
-_ENDING = {"commit", "rollback", "close"}
 _KINDS = {"connection", "cursor", "session"}
 _LAST_WORDS = re.compile(
     r"^(__del__|__exit__|__aexit__|_?(sig\w*|on_signal|handle_signal|atexit\w*|at_exit\w*))$"
@@ -123,9 +148,7 @@ def _ended(body: cst.BaseSuite, context: Context) -> Iterator[Finding]:
 def _call(item: cst.CSTNode) -> cst.Call | None:
     """The call that a statement is, awaited or not."""
     small = item.body[0] if isinstance(item, cst.SimpleStatementLine) and len(item.body) == 1 else item
-    value = small.value if isinstance(small, cst.Expr) else None
-    if isinstance(value, cst.Await):
-        value = value.expression
+    value = unawaited(small.value) if isinstance(small, cst.Expr) else None
     return value if isinstance(value, cst.Call) else None
 
 

@@ -47,8 +47,22 @@ from perflint.analysis.concurrency.guarded import referred
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, is_name
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+_SPELLINGS = library.spellings(library.EXECUTORS)
+_WAITS = {"concurrent.futures.wait": 1, "concurrent.futures.as_completed": 1}  # the timeout's position
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)
+    if set(sketch.entered).isdisjoint(made):
+        return False
+    asks, waits = sketch.calls("result", "exception"), sketch.calls_to(*library.spellings(_WAITS))
+    named = (word.arg for call in (*asks, *waits, *sketch.calls("map")) for word in call.keywords)
+    return "timeout" in named or any(call.args for call in asks) or any(call.args[1:] for call in waits)
+
 
 rule = Rule(
     code="PRF411",
@@ -58,12 +72,11 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="never",
-    gate=Gate(names=library.spellings(library.EXECUTORS), imports=("concurrent",)),
+    gate=Gate(names=_SPELLINGS, imports=("concurrent",), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
 )
 
-_WAITS = {"concurrent.futures.wait": 1, "concurrent.futures.as_completed": 1}  # the timeout's position
 _ENDS = {
     "terminate",
     "kill",
@@ -153,8 +166,7 @@ def _maybe_none(timeout: cst.BaseExpression, context: Context) -> bool:
         return False
     if timeout.value == "None":
         return True
-    owner = context.scope(timeout).owner(timeout.value)
-    for binding in owner.bindings[timeout.value] if owner is not None else ():
+    for binding in context.names.bindings(timeout):
         match binding.node:
             case cst.Param(default=cst.Name(value="None")):
                 return True
@@ -167,12 +179,7 @@ def _maybe_none(timeout: cst.BaseExpression, context: Context) -> bool:
 
 def _polls(call: cst.CSTNode, block: cst.With, context: Context) -> bool:
     """Whether the call is asked again and again until the work is done."""
-    for above in context.tree.ancestors(call):
-        if above is block:
-            return False
-        if isinstance(above, cst.While):
-            return True
-    return False
+    return any(isinstance(above, cst.While) for above in context.tree.ancestors(call, block))
 
 
 def _finished(iterable: cst.CSTNode, context: Context) -> bool:

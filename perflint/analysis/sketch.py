@@ -1,0 +1,198 @@
+"""The `ast` nodes of one region by type: what a gate asks last, before LibCST reads the region."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from perflint.analysis.facts import Facts, Region
+
+N = TypeVar("N", bound=ast.AST)
+Nodes = dict[type[ast.AST], list[ast.AST]]
+
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
+_LEAVES = {  # fields that hold no node, or none that anybody looks for
+    *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
+    *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
+    *("rest", "returns", "simple", "tag", "type_comment", "type_ignores", "type_params"),
+}
+_fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.MatchSingleton: ()}
+
+
+class Sketch:
+    """Everything in a region but annotations and operators; a function's decorators and defaults are in it.
+
+    A sketch must not hide a finding, so what it says is about the text, never about what names mean.
+    """
+
+    def __init__(self, facts: Facts, region: Region) -> None:
+        self.facts = facts
+        self.region = region
+
+    def of(self, kind: type[N]) -> list[N]:
+        """The nodes of exactly this type, in no order."""
+        return self._nodes.get(kind, [])  # type: ignore[return-value]
+
+    def looped(self, kind: type[N]) -> list[N]:
+        """Those of them inside of a `for` or `while` statement, its head included."""
+        return self._looped.get(kind, [])  # type: ignore[return-value]
+
+    def repeated(self, kind: type[N]) -> list[N]:
+        """Those of them inside of a loop or a comprehension, the heads included."""
+        return self._repeated.get(kind, [])  # type: ignore[return-value]
+
+    def calls(self, *words: str) -> list[ast.Call]:
+        """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
+        return [call for word in words for call in self._calls.get(word, ())]
+
+    def looped_calls(self, *words: str) -> list[ast.Call]:
+        """Those of them inside of a `for` or `while` statement."""
+        return [call for word in words for call in self._looped_calls.get(word, ())]
+
+    def mentions(self, *names: str) -> bool:
+        """Whether any of the qualified names may be meant somewhere, as the file imports them."""
+        return not self.words.isdisjoint(map(_last_word, self.facts.written(names)))
+
+    def file_mentions(self, *names: str) -> bool:
+        """Whether the file's text holds any of the qualified names, as the file imports them."""
+        return any(self.facts.holds(text.encode()) for text in self.facts.written(names))
+
+    def calls_to(self, *names: str) -> list[ast.Call]:
+        """The calls that are written as any of the qualified names, as the file imports them."""
+        written = self.facts.written(names)
+        calls = self.calls(*{_last_word(text) for text in written})
+        return [call for call in calls if _dotted(call.func) in written]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The names and attributes that the region reads or writes."""
+        names = {node.id for node in self.of(ast.Name)}
+        return frozenset(names.union(node.attr for node in self.of(ast.Attribute)))
+
+    @cached_property
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """The function of the region and those in it."""
+        return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
+
+    @cached_property
+    def blocks(self) -> list[list[ast.stmt]]:
+        """The statement lists of the functions, classes, loops, branches and the like, and the module's own."""
+        found = [] if self.region.function else [self.facts.tree.body]
+        for kind, nodes in self._nodes.items():
+            if issubclass(kind, (ast.stmt, ast.excepthandler, ast.match_case)):
+                parts = [name for name in ("body", "orelse", "finalbody") if name in kind._fields]
+                found += [block for name in parts for node in nodes if (block := getattr(node, name))]
+        return found
+
+    @cached_property
+    def entered(self) -> list[ast.expr]:
+        """What the `with` statements enter; those of `async with` are left out."""
+        return [item.context_expr for block in self.of(ast.With) for item in block.items]
+
+    @cached_property
+    def bound(self) -> set[ast.expr]:
+        """What a statement or a walrus gives to one plain name, awaited or not."""
+        found = [node.value for node in self.of(ast.NamedExpr)]
+        found += [node.value for node in self.of(ast.AnnAssign) if node.value is not None]
+        found += [node.value for node in self.of(ast.Assign) if isinstance(node.targets[0], ast.Name)]
+        return set(map(awaited_for, found))
+
+    @cached_property
+    def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
+        """The `for` and `while` statements, nested ones included."""
+        return [loop for kind in _LOOPS for loop in self.of(kind)]  # type: ignore[misc]
+
+    @cached_property
+    def _nodes(self) -> Nodes:
+        if self.region.function:
+            return _index([self.region.node])
+        return _index(self.facts.tree.body, {id(region.node) for region in self.facts.regions})
+
+    @cached_property
+    def _looped(self) -> Nodes:
+        return _index(self.loops) if self.loops else {}
+
+    @cached_property
+    def _repeated(self) -> Nodes:
+        return _index([*self.loops, *(node for kind in _COMPREHENSIONS for node in self.of(kind))])
+
+    @cached_property
+    def _calls(self) -> dict[str, list[ast.Call]]:
+        return _by_word(self.of(ast.Call))
+
+    @cached_property
+    def _looped_calls(self) -> dict[str, list[ast.Call]]:
+        return _by_word(self.looped(ast.Call))
+
+
+def repeats(*words: str) -> Callable[[Sketch], bool]:
+    """A gate's question: whether a loop or comprehension calls what ends in one of the words."""
+    return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
+
+
+def awaited_for(node: ast.expr) -> ast.expr:
+    """The expression itself, or what an `await` waits for."""
+    return node.value if isinstance(node, ast.Await) else node
+
+
+def is_constant(node: ast.AST | None, value: object) -> bool:
+    """Whether the node is a literal that equals the value."""
+    return isinstance(node, ast.Constant) and node.value == value
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _dotted(node: ast.expr) -> str:
+    """The text of `a.b.c`; that of anything else is no name's."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_dotted(value)}.{name}"
+    return ""
+
+
+def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:
+    found: dict[str, list[ast.Call]] = defaultdict(list)
+    for call in calls:
+        function = call.func
+        if isinstance(function, ast.Attribute):
+            found[function.attr].append(call)
+        elif isinstance(function, ast.Name):
+            found[function.id].append(call)
+    return found
+
+
+def _index(roots: Iterable[ast.AST], without: Collection[int] = ()) -> Nodes:
+    """All nodes below the roots by type, each once, without the subtrees of those named by their `id()`."""
+    found: Nodes = defaultdict(list)
+    seen: set[int] = set()
+    stack: list[ast.AST | None] = list(roots)
+    while stack:
+        node = stack.pop()
+        if node is None or id(node) in without:
+            continue
+        kind = node.__class__
+        if kind in _REPEATING:
+            if id(node) in seen:  # a loop inside of a loop, both among the roots
+                continue
+            seen.add(id(node))
+        found[kind].append(node)
+        fields = _fields.get(kind)
+        if fields is None:
+            fields = _fields[kind] = tuple(name for name in kind._fields if name not in _LEAVES)
+        for name in fields:
+            child = getattr(node, name)
+            if child.__class__ is list:
+                stack.extend(child)
+            else:
+                stack.append(child)
+    return found
