@@ -46,6 +46,7 @@ class Flow:
         self._resets: dict[LoopNode, set[str]] = {}
         self._left: dict[Block, dict[cst.CSTNode, bool]] = {}
         self._homes_of: dict[tuple[Scope, str], _Homes] = {}
+        self._deletes: dict[Scope, set[str]] = {}  # the names that a scope deletes
         self._reads: dict[tuple[Scope, str], list[cst.Name]] = {}
 
     # Loops
@@ -234,11 +235,19 @@ class Flow:
         for name in bound_names(loop.target):
             if name in scope.declared or self.captured(name, scope) or self.introspected(scope):
                 return False
-            if any(item.kind == "delete" for item in scope.bindings.get(name, ())):
+            if self._deleted(name, scope):
                 return False
             if self._read_outside(name, scope, loop):
                 return False
         return not contains(loop.target, cst.Attribute, cst.Subscript)
+
+    def _deleted(self, name: str, scope: Scope) -> bool:
+        if scope not in self._deletes:
+            kept = scope.bindings.items()
+            self._deletes[scope] = {
+                name for name, found in kept if any(item.kind == "delete" for item in found)
+            }
+        return name in self._deletes[scope]
 
     def _read_outside(self, name: str, scope: Scope, loop: cst.For) -> bool:
         """Whether what the loop leaves in `name` is read: by one of `reads_after` without a `for` of its own for the name."""
@@ -304,14 +313,6 @@ class Flow:
 def _repeats(loop: LoopNode, part: cst.CSTNode) -> bool:
     """Whether the loop evaluates this direct part of it in every turn."""
     return loop.body is part or (isinstance(loop, cst.While) and loop.test is part)
-
-
-def before(tree: Tree, node: cst.BaseStatement) -> cst.BaseStatement | None:
-    """The statement directly before `node` in its block."""
-    block = tree.parent(node)
-    body = list(getattr(block, "body", ()))
-    index = next((i for i, item in enumerate(body) if item is node), 0)
-    return body[index - 1] if index else None
 
 
 def bound_names(target: cst.CSTNode) -> set[str]:

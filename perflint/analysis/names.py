@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
+from weakref import ReferenceType
 
 import libcst as cst
 
@@ -39,11 +40,15 @@ class Scope:
 
     kind: ScopeKind
     node: cst.CSTNode
-    parent: Scope | None
+    above: ReferenceType[Scope] | None  # weak: without a cycle a region's tree goes when it is done with
     children: list[Scope] = field(default_factory=list)
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     reads: dict[str, list[cst.Name]] = field(default_factory=dict)
     declared: dict[str, Literal["global", "nonlocal"]] = field(default_factory=dict)
+
+    @property
+    def parent(self) -> Scope | None:
+        return self.above() if self.above else None
 
     def within(self) -> Iterator[Scope]:
         """All scopes nested in this one, at any depth."""
@@ -199,7 +204,7 @@ class _Builder:
         self.push(scope, *nodes)
 
     def open(self, kind: ScopeKind, node: cst.CSTNode, parent: Scope) -> Scope:
-        scope = Scope(kind, node, parent)
+        scope = Scope(kind, node, ReferenceType(parent))
         parent.children.append(scope)
         self.names._scopes[node] = scope
         return scope
@@ -375,8 +380,7 @@ def _dotted(node: cst.CSTNode) -> str:
 
 _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.Name: _Builder.name,
-    cst.Attribute: _Builder.value,
-    cst.Arg: _Builder.value,
+    **dict.fromkeys((cst.Attribute, cst.Arg), _Builder.value),
     cst.FunctionDef: _Builder.function,
     cst.Lambda: _Builder.lambda_,
     cst.ClassDef: _Builder.class_,
@@ -387,13 +391,10 @@ _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.NamedExpr: _Builder.walrus,
     cst.For: _Builder.loop,
     cst.WithItem: _Builder.with_item,
-    cst.ExceptHandler: _Builder.handler,
-    cst.ExceptStarHandler: _Builder.handler,
+    **dict.fromkeys((cst.ExceptHandler, cst.ExceptStarHandler), _Builder.handler),
     cst.Del: _Builder.delete,
-    cst.Import: _Builder.import_,
-    cst.ImportFrom: _Builder.import_,
+    **dict.fromkeys((cst.Import, cst.ImportFrom), _Builder.import_),
     **dict.fromkeys((cst.MatchAs, cst.MatchStar, cst.MatchMapping), _Builder.pattern),
     cst.MatchKeywordElement: _Builder.keyword_pattern,
-    cst.Global: _Builder.declaration,
-    cst.Nonlocal: _Builder.declaration,
+    **dict.fromkeys((cst.Global, cst.Nonlocal), _Builder.declaration),
 }

@@ -149,6 +149,10 @@ class Context:
         answer: T = self._answers[key]
         return answer
 
+    def forget(self) -> None:
+        """Drop the answers: some hold the context, and in a cycle it would outlive its use."""
+        self._answers.clear()
+
     @cached_property
     def _answers(self) -> dict[Hashable, Any]:
         return {}
