@@ -1,10 +1,14 @@
 """Options and servers shared by all tests."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import servers
+
+sys.path.append(str(Path(__file__).parent.parent))  # `bench`, which is not installed; perflint may be
 
 
 def pytest_configure() -> None:
