@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perflint.cli.terminal import warn
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
-from perflint.project import files, jobs, settings
+from perflint.project import files, settings
+
+if TYPE_CHECKING:
+    from perflint.project.cache import Cache
+    from perflint.project.installed import Installed
+    from perflint.project.jobs import Check
 
 STDIN = Path("-")
 
@@ -25,10 +31,15 @@ class Work:
     paths: tuple[Path, ...] = ()
     problems: tuple[Outcome, ...] = ()
     stdin: Path | None = None  # what the text is called
+    cache: Cache | None = None
 
     @cached_property
-    def check(self) -> jobs.Check:
-        return jobs.Check(self.config, self.root)
+    def check(self) -> Check:
+        from perflint.project.jobs import (
+            Check,
+        )  # with all rules, which a run that finds all in the cache does without
+
+        return Check(self.config, self.root)
 
     @property
     def passed_over(self) -> bool:
@@ -37,10 +48,13 @@ class Work:
 
 
 def work(
-    paths: Sequence[Path], config_file: Path | None, stdin_filename: str | None, **overrides: object
+    paths: Sequence[Path],
+    config_file: Path | None,
+    stdin_filename: str | None,
+    use_cache: bool = False,
+    **overrides: object,
 ) -> Work:
     """Find out what to do. Raise ConfigError for wrong usage and settings."""
-    _refuse_namesake()
     if STDIN in paths and len(paths) > 1:
         raise ConfigError("- (standard input) stands alone; leave out the other paths")
     if stdin_filename and STDIN not in paths:
@@ -48,14 +62,46 @@ def work(
     stdin = Path(stdin_filename or "stdin") if STDIN in paths else None
     starts = [stdin] if stdin else paths or [Path()]
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value not in (None, ())}
-    config, root = settings.load(settings.common_folder(starts), config_file, given)
+    place = settings.locate(settings.common_folder(starts), config_file)
+    root = place.root.resolve()
+    if use_cache and not stdin:
+        config, cache = _cached(place, root, given)
+    else:
+        _refuse_namesake()
+        config, cache = settings.read(place, given), None
     if stdin:
         return Work(config, root, stdin=stdin)
     found = files.find(starts, root, config.exclude)
     if not found.files and not found.problems:
         warn("no Python files under these paths; nothing to do")
-    problems = tuple(jobs.problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
-    return Work(config, root, found.files, problems)
+    return Work(config, root, found.files, _problems(found), cache=cache)
+
+
+def _problems(found: files.Found) -> tuple[Outcome, ...]:
+    if not found.problems:
+        return ()
+    from perflint.project.jobs import problem
+
+    return tuple(problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
+
+
+def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache]:
+    """The configuration, and the cache of what was found under it; the cache knows what may be selected, too."""
+    from perflint.project import installed
+    from perflint.project.cache import Cache
+
+    cache = Cache(settings.cache_folder(place), warn)
+    here = cache.installed(installed.state, _look)
+    config = settings.read(place, given, lambda: here.words)
+    cache.use(config, root, here.code)
+    return config, cache
+
+
+def _look() -> Installed:
+    from perflint.project import installed
+
+    _refuse_namesake()
+    return installed.look()
 
 
 def read_stdin() -> bytes:

@@ -34,6 +34,7 @@ DEFAULT_EXCLUDES = frozenset(
         ".ipynb_checkpoints",
         ".mypy_cache",
         ".nox",
+        ".perflint_cache",
         ".pyenv",
         ".pytest_cache",
         ".ruff_cache",
@@ -86,20 +87,23 @@ class _Rules(NamedTuple):
 
 
 class _Folder(NamedTuple):
-    """A folder to search: as the user calls it, where it really is, and what is ignored in it."""
+    """A folder to search: as the user calls it, where it really is and from the root, and what is ignored in it."""
 
-    shown: Path
+    shown: str
     real: str
+    prefix: str  # of the names in it, relative to the root
     ignores: tuple[_Rules, ...]
 
     def below(self, name: str) -> _Folder:
-        return _Folder(self.shown / name, f"{self.real}/{name}", self.ignores)
+        prefix = f"{self.prefix}{name}/"
+        return _Folder(str(Path(self.shown, name)), f"{self.real}/{name}", prefix, self.ignores)
 
 
 class _Search:
     def __init__(self, root: Path, exclude: Sequence[str]) -> None:
         self.root = root
         self.exclude = GitIgnoreSpec.from_lines(exclude)
+        self.excludes = bool(exclude)
         self.files: dict[str, Path] = {}  # by real path
         self.problems: list[tuple[Path, str]] = []
         self._seen: set[str] = set()  # real paths of folders
@@ -130,7 +134,10 @@ class _Search:
 
     def folder(self, top: Path) -> None:
         real = _real(top)
-        stack = [_Folder(top, real, _ignores_above(Path(real)))]
+        relative = _relative(top, self.root)
+        prefix = "" if relative == "." else relative + "/"
+        shown = "" if top == Path() else str(top)
+        stack = [_Folder(shown, real, prefix, _ignores_above(Path(real)))]
         while stack:
             folder = stack.pop()
             if folder.real not in self._seen:
@@ -140,31 +147,29 @@ class _Search:
     def _entries(self, folder: _Folder) -> Iterator[_Folder]:
         """Take in the folder's files; what remains to search are the folders in it."""
         try:
-            with os.scandir(folder.shown) as listing:
+            with os.scandir(folder.shown or os.curdir) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            self.problems.append((folder.shown, _reason(error)))
+            self.problems.append((Path(folder.shown), _reason(error)))
             return
         if any(entry.name == ".gitignore" for entry in entries):
             folder = folder._replace(ignores=(*folder.ignores, *_read_ignore(Path(folder.real))))
-        relative = _relative(folder.shown, self.root)
-        prefix = "" if relative == "." else relative + "/"
         for entry in entries:
             is_folder = entry.is_dir(follow_symlinks=False)
             is_link = entry.is_symlink()
             candidate = is_folder or is_link or entry.name.endswith(SUFFIXES)
-            if not candidate or self._unwanted(entry.name, is_folder, folder, prefix):
+            if not candidate or self._unwanted(entry.name, is_folder, folder):
                 continue
             if is_link:
-                self._links.append(folder.shown / entry.name)
+                self._links.append(Path(folder.shown, entry.name))
             elif is_folder:
                 yield folder.below(entry.name)
             elif entry.is_file():
-                self.files.setdefault(f"{folder.real}/{entry.name}", folder.shown / entry.name)
+                self.files.setdefault(f"{folder.real}/{entry.name}", Path(folder.shown, entry.name))
 
-    def _unwanted(self, name: str, is_folder: bool, folder: _Folder, prefix: str) -> bool:
+    def _unwanted(self, name: str, is_folder: bool, folder: _Folder) -> bool:
         tail = name + "/" * is_folder
-        asked = self.exclude.check_file(prefix + tail).include
+        asked = self.exclude.check_file(folder.prefix + tail).include if self.excludes else None
         if asked is not None:
             return asked
         return name in DEFAULT_EXCLUDES or _ignored(f"{folder.real}/{tail}", folder.ignores)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +30,8 @@ class Style:
         """`text`, which opens the file where the terminal can."""
         if not self.links:
             return text
+        import socket
+
         uri = Path(path).absolute().as_uri().replace("file://", f"file://{socket.gethostname()}", 1)
         return f"\x1b]8;;{uri}\x1b\\{text}\x1b]8;;\x1b\\"
 
