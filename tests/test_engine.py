@@ -1,6 +1,7 @@
 """The engine is pure, survives broken rules and files, and gates never change what it finds."""
 
 import ast
+import dataclasses
 import pickle
 import warnings
 from pathlib import Path
@@ -75,6 +76,17 @@ def test_warnings_of_the_parser_are_not_ours() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert check(b"x = '\\d'\nassert (1, 2)\n") == ()
+
+
+def test_a_gate_that_fails_admits(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = next(item for item in registry.select(CONFIG))
+
+    def fails(sketch):
+        raise RecursionError
+
+    broken = dataclasses.replace(rule, gate=rule.gate._replace(sketch=fails))
+    monkeypatch.setattr(registry, "select", lambda config: (broken,))
+    assert [item.code for item in check(SLOW)] == ["PRF102"]
 
 
 def test_a_rule_that_crashes_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,26 @@ def test_options_add_names() -> None:
     assert admitted(gate, "import acme\ndef f(): acme.Parser()\n", config) == [False, True]
 
 
+def test_a_sketch_is_not_asked_about_names_that_users_add() -> None:
+    gate = Gate(names=("re.compile",), option="costly_objects", sketch=lambda sketch: False)
+    text = "import re, acme\nre.compile(acme.Parser())\n"
+    facts = Facts(Source("test.py", text.encode()), ast.parse(text))
+    added = gate.resolved(Config(costly_objects=("acme.Parser",)), facts)
+    plain = gate.resolved(CONFIG, facts)
+    assert added is not None and added.sketch is None
+    assert plain is not None and plain.sketch is gate.sketch
+
+
+def test_what_a_file_holds_is_looked_for_once() -> None:
+    text = "import re as expressions\nexpressions.compile('')\n"
+    facts = Facts(Source("test.py", text.encode()), ast.parse(text))
+    names = ("re.compile", "json.loads")
+    assert facts.written(names) == {"expressions.compile"} and facts.written(names) is facts.written(names)
+    assert facts.holds(b"compile") and not facts.holds(b"loads")
+    facts.source = Source("test.py", b"")
+    assert facts.holds(b"compile")
+
+
 def test_inner_gates_pass_over_module_code_outside_of_loops() -> None:
     gate = Gate(text=(b"set(["), inner=True)
     assert admitted(gate, "x = set([1])\ndef f(): return set([1])\n") == [False, True]

@@ -10,11 +10,12 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.accounting import Account, Unclear, item_names
 from perflint.analysis.concurrency.carriers import carriers
 from perflint.analysis.concurrency.consumers import consumer, endless, exposed, fatal, joined
-from perflint.analysis.concurrency.fates import called_back, forsaken
+from perflint.analysis.concurrency.fates import called_back, droppable, forsaken
 from perflint.analysis.concurrency.guarded import catches, may_fail
 from perflint.analysis.concurrency.loggers import logging_expression
 from perflint.analysis.concurrency.supervision import observed
 from perflint.analysis.rewrite import indent_unit, indented, statement_lines
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.fixing.edits import apply
 
@@ -206,6 +207,26 @@ def test_forsaken(body: str) -> None:
     found = context(f"def g(xs):\n{textwrap.indent(body, '    ')}\n", "g")
     idle = lambda read: found.tree.code(found.tree.parent(found.tree.parent(read))) == "wait(fs)"  # noqa: E731
     assert forsaken(found.names, found.flow, call(found, "spawn()"), idle) == FORSAKEN[body]
+    sketch = Sketch(found.facts, found.facts.regions[0])
+    may_be = droppable(sketch, sketch.calls("spawn"))
+    assert may_be or (FORSAKEN[body] is None and body.startswith("return"))
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ("[*[spawn() for x in xs]]", True),
+        ("fs: dict = {x: spawn() for x in xs}", True),
+        ("f = lambda: (spawn(), 1)", True),
+        ("return spawn()", False),
+        ("look(spawn())", False),
+        ("f = spawn().result()", False),
+    ],
+)
+def test_what_may_be_dropped_is_told_without_a_tree(body: str, answer: bool) -> None:
+    found = context(f"def g(xs):\n    {body}\n", "g")
+    sketch = Sketch(found.facts, found.facts.regions[0])
+    assert droppable(sketch, sketch.calls("spawn")) is answer
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import ast
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.sketch import Sketch
+from perflint.analysis.sketch import Sketch, awaited_for, repeats
 from perflint.model.source import Source
 
 TEXT = """\
@@ -53,6 +53,48 @@ def test_each_node_of_a_nested_loop_once() -> None:
     assert [ast.unparse(call) for call in work.looped_calls("pop", "open")] == ["item.pop(0)"]
 
 
+def test_what_repeats_comprehensions_included() -> None:
+    work = sketches("""\
+def work(groups):
+    before()
+    rows = [read(row) for group in groups for row in group.rows() if all(keep(r) for r in row)]
+    while rows:
+        write({row: clean(row) for row in rows})
+""")[1]
+    assert sorted(ast.unparse(call.func) for call in work.repeated(ast.Call)) == [
+        *("all", "clean", "group.rows", "keep", "read", "write"),
+    ]
+    assert repeats("keep", "none")(work) and repeats("rows")(work) and not repeats("before")(work)
+
+
+def test_what_is_bound_and_entered() -> None:
+    work = sketches("""\
+async def work(pool):
+    one = await pool.acquire()
+    two: object = pool.connect()
+    if three := first(): self.four = fourth()
+    five = inner(pool.get())
+    with opened() as six, other(): pass
+    async with later(): pass
+    def within(): pass
+""")[1]
+    assert sorted(map(ast.unparse, work.bound)) == [
+        *("first()", "inner(pool.get())", "pool.acquire()", "pool.connect()"),
+    ]
+    assert sorted(map(ast.unparse, work.entered)) == ["opened()", "other()"]
+    assert [item.name for item in work.functions] == ["within", "work"]
+    assert ast.unparse(awaited_for(ast.parse("await f()", mode="eval").body)) == "f()"
+
+
+def test_calls_are_those_of_the_whole_dotted_name() -> None:
+    text = (
+        "import requests\ndef f(cache):\n    requests.get(1)\n    cache.get(2)\n    cache.requests.get(3)\n"
+    )
+    work = sketches(text)[1]
+    assert [ast.unparse(call) for call in work.calls_to("requests.get")] == ["requests.get(1)"]
+    assert work.file_mentions("requests.get") and not work.file_mentions("requests.post", "httpx.get")
+
+
 def test_names_as_the_file_imports_them() -> None:
     module, work, *_ = sketches()
     assert work.mentions("urllib.request.urlopen") and not module.mentions("time.sleep")
@@ -63,3 +105,10 @@ def test_names_as_the_file_imports_them() -> None:
 def test_the_module_without_its_functions() -> None:
     module = sketches()[0]
     assert {ast.unparse(call) for call in module.of(ast.Call)} == {"compute()", "range(3)", "outside()"}
+
+
+def test_what_repeats_and_the_functions_inside() -> None:
+    module, work, inner = sketches("def f():\n    def g(): a()\n    [b() for x in c()]\nd()\ndef h(): pass\n")
+    assert sorted(map(ast.unparse, work.repeated(ast.Call))) == ["b()", "c()"]
+    assert [node.name for node in work.functions] == ["f", "g"]
+    assert module.functions == [] and not module.repeated(ast.Call) and inner.loops == []

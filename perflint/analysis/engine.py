@@ -14,7 +14,7 @@ import libcst as cst
 
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
-from perflint.analysis.facts import Facts, Region
+from perflint.analysis.facts import Facts, Gate, Region
 from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
@@ -124,9 +124,7 @@ def _plans(
     for region in (facts.module, *facts.regions):
         sketch = Sketch(facts, region)
         alive = tuple(
-            rule
-            for rule, gate in hopeful
-            if gate.admits_region(source, region) and (gate.sketch is None or gate.sketch(sketch))
+            rule for rule, gate in hopeful if gate.admits_region(source, region) and _hopeful(gate, sketch)
         )
         if alive:
             plans.append((region, alive))
@@ -134,6 +132,14 @@ def _plans(
         every = {rule.code: rule for _, alive in plans for rule in alive}
         return [(facts.module, tuple(every.values()))]
     return plans
+
+
+def _hopeful(gate: Gate, sketch: Sketch) -> bool:
+    """What the gate's last question says; where it fails, the checks tell whether the rule is broken."""
+    try:
+        return gate.sketch is None or gate.sketch(sketch)
+    except Exception:
+        return True
 
 
 def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:

@@ -42,24 +42,29 @@ class Gate(NamedTuple):
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
-        names = self._names(config)
+        more = self._more(config)
+        names = (*self.names, *more)
         if not names and not self.beside:
             return self
+        sketch = None if more else self.sketch  # it knows nothing of the names that users add
         imported = [name for name in names if name.partition(".")[0] in facts.import_roots]
         beside = {needle for package, needle in self.beside if package in facts.packages}
         text = (*self.text, *needles(imported, facts.imports_anywhere), *sorted(beside))
-        return self._replace(text=text, names=(), option="", beside=()) if text or self.loop_text else None
+        if not text and not self.loop_text:
+            return None
+        return self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
 
     def needs(self, config: Config) -> tuple[Need, ...]:
         """What a file must hold one of, whatever it imports; nothing where the needles ask for nothing."""
         return (
             *(need(needle) for needle in (*self.text, *self.loop_text)),
-            *named(self._names(config)),
+            *named((*self.names, *self._more(config))),
             *(need(needle, package) for package, needle in self.beside),
         )
 
-    def _names(self, config: Config) -> tuple[str, ...]:
-        return (*self.names, *(getattr(config, self.option) if self.option else ()))
+    def _more(self, config: Config) -> tuple[str, ...]:
+        """The names that users add."""
+        return getattr(config, self.option) if self.option else ()
 
     def admits_imports(self, facts: Facts) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
@@ -105,6 +110,8 @@ class Facts:
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
+        self._held: dict[bytes, bool] = {}
+        self._written: dict[tuple[str, ...], frozenset[str]] = {}
         walk = _Walk(self)
         walk.run()
         self.module.parts = self._outside(walk.imports)
@@ -114,6 +121,19 @@ class Facts:
         holes = sorted([*(region.span for region in self.regions), *imports])
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+    def holds(self, text: bytes) -> bool:
+        """Whether the file's text has it anywhere; looked for once, however many regions ask."""
+        if text not in self._held:
+            self._held[text] = text in self.source.data
+        return self._held[text]
+
+    def written(self, names: tuple[str, ...]) -> frozenset[str]:
+        """The ways to write any of the qualified names, imports inside functions included."""
+        if names not in self._written:
+            found = needles(names, self.imports_anywhere)
+            self._written[names] = frozenset(text.decode() for text in found)
+        return self._written[names]
 
     @cached_property
     def import_roots(self) -> set[str]:

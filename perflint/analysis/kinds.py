@@ -19,7 +19,7 @@ Kind = Literal[
     "str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset", "int", "float", "bool"
 ]
 
-_STR_TO_STR = frozenset(
+STR_TO_STR = frozenset(
     [
         "capitalize",
         "casefold",
@@ -44,15 +44,15 @@ _STR_TO_STR = frozenset(
         "zfill",
     ]
 )
-_TO_LIST = frozenset({"split", "rsplit", "splitlines"})
-_TO_INT = frozenset({"count", "find", "index", "rfind", "rindex"})
-_BUILTINS: dict[str, Kind] = {
+TO_LIST = frozenset({"split", "rsplit", "splitlines"})
+TO_INT = frozenset({"count", "find", "index", "rfind", "rindex"})
+BUILTINS: dict[str, Kind] = {
     **dict.fromkeys(("str", "repr", "ascii", "chr", "hex", "oct", "bin", "format", "input"), "str"),
     **dict.fromkeys(("list", "sorted", "dir"), "list"),
     **dict.fromkeys(("int", "len", "ord", "hash", "id"), "int"),
     **{name: name for name in ("bytes", "bytearray", "tuple", "dict", "set", "frozenset", "float", "bool")},
 }
-_LIBRARY: dict[str, Kind] = {
+LIBRARY: dict[str, Kind] = {
     "json.dumps": "str",
     "html.escape": "str",
     "textwrap.dedent": "str",
@@ -63,7 +63,7 @@ _LIBRARY: dict[str, Kind] = {
     "struct.pack": "bytes",
     "os.urandom": "bytes",
 }
-_ANNOTATIONS: dict[str, Kind] = {
+ANNOTATIONS: dict[str, Kind] = {
     **{name: name for name in ("str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset")},
     **{name.title(): name for name in ("list", "tuple", "dict", "set")},
 }
@@ -96,7 +96,7 @@ class Kinds:
                 return self._same([item.value for item in items], strict) if not _starred(items) else None
             case cst.ListComp(elt=item) | cst.SetComp(elt=item) | cst.GeneratorExp(elt=item):
                 return self.of(item, strict)
-            case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=method))) if method in _TO_LIST:
+            case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=method))) if method in TO_LIST:
                 return self.of(owner, strict) or (None if strict else "str")
             case cst.Call(
                 func=cst.Name() as function, args=[cst.Arg(value=inner, star="", keyword=None), *_]
@@ -242,23 +242,23 @@ class Kinds:
             case cst.Attribute(value=owner, attr=cst.Name(value=method)):
                 qualified = self.names.qualified(node.func)
                 if qualified is not None:
-                    return _LIBRARY.get(qualified)  # a module's function, whatever it is called
+                    return LIBRARY.get(qualified)  # a module's function, whatever it is called
                 return self._method(self.of(owner, strict), method, strict)
             case cst.Name(value=name) as function:
                 builtin = self.names.builtin(function)
                 if builtin is not None:
-                    return _BUILTINS.get(builtin)
-                return _LIBRARY.get(self.names.qualified(function) or "") or self._returned(name, function)
+                    return BUILTINS.get(builtin)
+                return LIBRARY.get(self.names.qualified(function) or "") or self._returned(name, function)
         return None
 
     def _method(self, owner: Kind | None, method: str, strict: bool) -> Kind | None:
         if owner in ("str", "bytes", "bytearray"):
-            if method in _STR_TO_STR:
+            if method in STR_TO_STR:
                 return owner
             special: dict[str, Kind] = {"encode": "bytes", "decode": "str", "hex": "str"}
             if method in special:
                 return special[method]
-            return "list" if method in _TO_LIST else "int" if method in _TO_INT else None
+            return "list" if method in TO_LIST else "int" if method in TO_INT else None
         if owner in ("list", "dict", "set") and method == "copy":
             return owner
         if owner is None and not strict and method in ("encode", "to_bytes"):
@@ -276,18 +276,18 @@ class Kinds:
             return None
         match definition.returns:
             case ast.Name(id=kind) | ast.Constant(value=str(kind)):
-                return _ANNOTATIONS.get(kind)
+                return ANNOTATIONS.get(kind)
         return None
 
     def _annotation(self, annotation: cst.Annotation | None) -> Kind | None:
         match _unquoted(annotation):
             case cst.Name(value=name) | cst.Subscript(value=cst.Name(value=name)):
-                return _ANNOTATIONS.get(name)
+                return ANNOTATIONS.get(name)
             case (
                 cst.Attribute(attr=cst.Name(value=name))
                 | cst.Subscript(value=cst.Attribute(attr=cst.Name(value=name)))
             ) if name[:1].isupper():
-                return _ANNOTATIONS.get(name)
+                return ANNOTATIONS.get(name)
         return None
 
     def _elements_of_call(self, builtin: str | None, inner: cst.BaseExpression, strict: bool) -> Kind | None:
@@ -310,7 +310,7 @@ class Kinds:
                         if outer in _ITERABLES or (
                             outer in ("tuple", "Tuple") and "..." in _text(annotation)
                         ):
-                            return _ANNOTATIONS.get(inner.value) if isinstance(inner, cst.Name) else None
+                            return ANNOTATIONS.get(inner.value) if isinstance(inner, cst.Name) else None
             case [Binding(kind="assign", value=cst.BaseExpression() as value)] if not self._mutable(value):
                 return self.elements(value, strict)
         return None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
-
-from perflint.analysis.needles import needles
 
 if TYPE_CHECKING:
     from perflint.analysis.facts import Facts, Region
@@ -17,6 +15,8 @@ N = TypeVar("N", bound=ast.AST)
 Nodes = dict[type[ast.AST], list[ast.AST]]
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
 _LEAVES = {  # fields that hold no node, or none that anybody looks for
     *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
     *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
@@ -43,6 +43,10 @@ class Sketch:
         """Those of them inside of a `for` or `while` statement, its head included."""
         return self._looped.get(kind, [])  # type: ignore[return-value]
 
+    def repeated(self, kind: type[N]) -> list[N]:
+        """Those of them inside of a loop or a comprehension, the heads included."""
+        return self._repeated.get(kind, [])  # type: ignore[return-value]
+
     def calls(self, *words: str) -> list[ast.Call]:
         """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
         return [call for word in words for call in self._calls.get(word, ())]
@@ -53,15 +57,17 @@ class Sketch:
 
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
-        return not self.words.isdisjoint(self._last_words(names))
+        return not self.words.isdisjoint(map(_last_word, self.facts.written(names)))
+
+    def file_mentions(self, *names: str) -> bool:
+        """Whether the file's text holds any of the qualified names, as the file imports them."""
+        return any(self.facts.holds(text.encode()) for text in self.facts.written(names))
 
     def calls_to(self, *names: str) -> list[ast.Call]:
         """The calls that are written as any of the qualified names, as the file imports them."""
-        return self.calls(*self._last_words(names))
-
-    def _last_words(self, names: Iterable[str]) -> set[str]:
-        written = needles(names, self.facts.imports_anywhere)
-        return {text.decode().rpartition(".")[2] for text in written}
+        written = self.facts.written(names)
+        calls = self.calls(*{_last_word(text) for text in written})
+        return [call for call in calls if _dotted(call.func) in written]
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -70,9 +76,37 @@ class Sketch:
         return frozenset(names.union(node.attr for node in self.of(ast.Attribute)))
 
     @cached_property
-    def loops(self) -> list[ast.stmt]:
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """The function of the region and those in it."""
+        return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
+
+    @cached_property
+    def blocks(self) -> list[list[ast.stmt]]:
+        """The statement lists of the functions, classes, loops, branches and the like, and the module's own."""
+        found = [] if self.region.function else [self.facts.tree.body]
+        for kind, nodes in self._nodes.items():
+            if issubclass(kind, (ast.stmt, ast.excepthandler, ast.match_case)):
+                parts = [name for name in ("body", "orelse", "finalbody") if name in kind._fields]
+                found += [block for name in parts for node in nodes if (block := getattr(node, name))]
+        return found
+
+    @cached_property
+    def entered(self) -> list[ast.expr]:
+        """What the `with` statements enter; those of `async with` are left out."""
+        return [item.context_expr for block in self.of(ast.With) for item in block.items]
+
+    @cached_property
+    def bound(self) -> set[ast.expr]:
+        """What a statement or a walrus gives to one plain name, awaited or not."""
+        found = [node.value for node in self.of(ast.NamedExpr)]
+        found += [node.value for node in self.of(ast.AnnAssign) if node.value is not None]
+        found += [node.value for node in self.of(ast.Assign) if isinstance(node.targets[0], ast.Name)]
+        return set(map(awaited_for, found))
+
+    @cached_property
+    def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
         """The `for` and `while` statements, nested ones included."""
-        return [loop for kind in _LOOPS for loop in self.of(kind)]
+        return [loop for kind in _LOOPS for loop in self.of(kind)]  # type: ignore[misc]
 
     @cached_property
     def _nodes(self) -> Nodes:
@@ -85,6 +119,10 @@ class Sketch:
         return _index(self.loops) if self.loops else {}
 
     @cached_property
+    def _repeated(self) -> Nodes:
+        return _index([*self.loops, *(node for kind in _COMPREHENSIONS for node in self.of(kind))])
+
+    @cached_property
     def _calls(self) -> dict[str, list[ast.Call]]:
         return _by_word(self.of(ast.Call))
 
@@ -93,9 +131,33 @@ class Sketch:
         return _by_word(self.looped(ast.Call))
 
 
+def repeats(*words: str) -> Callable[[Sketch], bool]:
+    """A gate's question: whether a loop or comprehension calls what ends in one of the words."""
+    return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
+
+
+def awaited_for(node: ast.expr) -> ast.expr:
+    """The expression itself, or what an `await` waits for."""
+    return node.value if isinstance(node, ast.Await) else node
+
+
 def is_constant(node: ast.AST | None, value: object) -> bool:
     """Whether the node is a literal that equals the value."""
     return isinstance(node, ast.Constant) and node.value == value
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _dotted(node: ast.expr) -> str:
+    """The text of `a.b.c`; that of anything else is no name's."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_dotted(value)}.{name}"
+    return ""
 
 
 def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:
@@ -119,7 +181,7 @@ def _index(roots: Iterable[ast.AST], without: Collection[int] = ()) -> Nodes:
         if node is None or id(node) in without:
             continue
         kind = node.__class__
-        if kind in _LOOPS:
+        if kind in _REPEATING:
             if id(node) in seen:  # a loop inside of a loop, both among the roots
                 continue
             seen.add(id(node))

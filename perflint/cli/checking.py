@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from perflint.cli import setup
 from perflint.cli.terminal import output, progress
+from perflint.model.config import ConfigError
 from perflint.model.outcome import Outcome
 from perflint.reports import FORMATS
 from perflint.reports.summary import Tally, summary, table
 
 if TYPE_CHECKING:
-    from perflint.project.cache import State
+    from perflint.project.cache import Checked, Run, State
 
 
 def check(
@@ -28,13 +29,16 @@ def check(
     quiet: bool,
     jobs: int,
     no_cache: bool,
+    cluster: str | None,
     **options: Any,
 ) -> int:
     """Check and report; return the exit code."""
     began = time.monotonic()
     work = setup.work(paths, use_cache=not no_cache, **options)
+    if cluster is not None and work.stdin is not None:
+        raise ConfigError("--cluster is for files, - (standard input) is one text: leave one out")
     tally = Tally()
-    with output(output_file) as (stream, style), closing(_outcomes(work, jobs, quiet)) as outcomes:
+    with output(output_file) as (stream, style), closing(_outcomes(work, jobs, cluster, quiet)) as outcomes:
         counted = tally.through(outcomes)
         if statistics:
             for _ in counted:
@@ -47,27 +51,52 @@ def check(
     return int(tally.fails(work.config.fail_level))
 
 
-def _outcomes(work: setup.Work, jobs: int, quiet: bool) -> Generator[Outcome, None, None]:
+def _outcomes(
+    work: setup.Work, jobs: int, cluster: str | None, quiet: bool
+) -> Generator[Outcome, None, None]:
     if work.stdin is not None:
         raw = setup.read_stdin()
         yield Outcome(str(work.stdin)) if work.passed_over else work.check.text(work.stdin, raw)
         return
-    with closing(_checked(work, jobs)) as checked:
+    with closing(_checked(work, jobs, cluster)) as checked:
         yield from chain(
             work.problems, progress(checked, len(work.paths), lambda outcome: bool(outcome.active), quiet)
         )
 
 
-def _checked(work: setup.Work, jobs: int) -> Generator[Outcome, None, None]:
-    def check(paths: Sequence[Path]) -> Generator[tuple[Outcome, State | None], None, None]:
+def _checked(work: setup.Work, jobs: int, address: str | None) -> Generator[Outcome, None, None]:
+    run = _run_here(work, jobs) if address is None else _run_there(work, jobs, address)
+    if work.cache is not None:
+        return work.cache.through(work.paths, run)
+    return (outcome for outcome, _ in run(work.paths))
+
+
+def _run_here(work: setup.Work, jobs: int) -> Run:
+    def run(paths: Sequence[Path]) -> Generator[Checked, None, None]:
         if paths:
             from perflint.project import workers
             from perflint.project.jobs import Recorded
 
             yield from workers.run(Recorded(work.check), paths, jobs)
 
-    if work.cache is not None:
-        return work.cache.through(work.paths, check)
-    from perflint.project import workers
+    return run
 
-    return workers.run(work.check, work.paths, jobs)
+
+def _run_there(work: setup.Work, jobs: int, address: str) -> Run:
+    try:
+        from perflint.project import cluster
+    except ImportError as error:
+        raise ConfigError(
+            f"--cluster needs Dask: {error}; run `pip install 'perflint-cst[cluster]'`"
+        ) from None
+    if jobs and address != cluster.LOCAL:
+        raise ConfigError("--jobs is about this machine; a cluster has its own workers: leave one out")
+
+    def run(paths: Sequence[Path]) -> Generator[Checked, None, None]:
+        states: dict[Path, State | None] = {}
+        outcomes = cluster.run(work.check, paths, address, jobs, states.__setitem__)
+        with closing(outcomes):
+            for path, outcome in zip(paths, outcomes, strict=True):
+                yield outcome, states.pop(path, None)
+
+    return run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perflint.cli.terminal import warn
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
-from perflint.project import files, settings
+from perflint.project import files, settings, shards
 
 if TYPE_CHECKING:
     from perflint.project.cache import Cache
@@ -51,14 +51,18 @@ def work(
     paths: Sequence[Path],
     config_file: Path | None,
     stdin_filename: str | None,
+    shard: str | None = None,
     use_cache: bool = False,
     **overrides: object,
 ) -> Work:
     """Find out what to do. Raise ConfigError for wrong usage and settings."""
+    part = shards.parse(shard) if shard is not None else shards.WHOLE
     if STDIN in paths and len(paths) > 1:
         raise ConfigError("- (standard input) stands alone; leave out the other paths")
     if stdin_filename and STDIN not in paths:
         raise ConfigError("--stdin-filename names what is read from standard input; add -")
+    if STDIN in paths and shard is not None:
+        raise ConfigError("--shard parts files, - (standard input) is one text: leave one out")
     stdin = Path(stdin_filename or "stdin") if STDIN in paths else None
     starts = [stdin] if stdin else paths or [Path()]
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value not in (None, ())}
@@ -74,15 +78,20 @@ def work(
     found = files.find(starts, root, config.exclude)
     if not found.files and not found.problems:
         warn("no Python files under these paths; nothing to do")
-    return Work(config, root, found.files, _problems(found), cache=cache)
+    kept = tuple(path for path in found.files if part.holds(path, root))
+    return Work(config, root, kept, _problems(found, part, root), cache=cache)
 
 
-def _problems(found: files.Found) -> tuple[Outcome, ...]:
+def _problems(found: files.Found, part: shards.Shard, root: Path) -> tuple[Outcome, ...]:
     if not found.problems:
         return ()
     from perflint.project.jobs import problem
 
-    return tuple(problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
+    return tuple(
+        problem(path, f"cannot be searched: {reason}")
+        for path, reason in found.problems
+        if part.holds(path, root)
+    )
 
 
 def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache]:

@@ -59,8 +59,9 @@ class State(NamedTuple):
     content: bytes  # digest
 
 
-# Checks files: for each, what came of it and the state that was checked, if one is sure.
-Check = Callable[[Sequence[Path]], Generator[tuple[Outcome, State | None], None, None]]
+# What came of a file, and the state of it that was checked, if one is sure.
+Checked = tuple[Outcome, State | None]
+Run = Callable[[Sequence[Path]], Generator[Checked, None, None]]
 
 
 class _Entry(NamedTuple):
@@ -106,7 +107,7 @@ class Cache:
         told = replace(config, exclude=(), fail_level=Severity.WARNING, cache_dir="")
         self.key = json.dumps([repr(told), str(root), str(Path.cwd()), code])
 
-    def through(self, paths: Sequence[Path], check: Check) -> Generator[Outcome, None, None]:
+    def through(self, paths: Sequence[Path], check: Run) -> Generator[Outcome, None, None]:
         """The outcome of each file, in order; `check` is asked about those that are not known."""
         known = self._lookup(paths)
         with closing(check([path for path in paths if path not in known])) as checked:

@@ -43,18 +43,18 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
     `jobs` is the number of processes: 1 works in this one, 0 takes what the machine and the
     amount of work suggest. Closing the generator, or Ctrl-C, ends the workers.
     """
-    sizes = [_size(path) for path in paths]
+    sizes = [size(path) for path in paths]
     if jobs < 1:
-        jobs = min(_cpus(), 1 + sum(sizes) // WORTH_A_WORKER)
+        jobs = min(cpus(), 1 + sum(sizes) // WORTH_A_WORKER)
     jobs = min(jobs, len(paths))
     if jobs > 1:
         yield from _Pool(job, paths, sizes, jobs).results()
     else:
         with _rare_collections() as collect:
             unread = BATCH
-            for path, size in zip(paths, sizes, strict=True):
+            for path, bytes_ in zip(paths, sizes, strict=True):
                 yield job(path)
-                unread -= size
+                unread -= bytes_
                 if unread < 0:
                     collect()
                     unread = BATCH
@@ -75,7 +75,7 @@ def _rare_collections() -> Iterator[Callable[[], object]]:
             gc.enable()
 
 
-def _cpus() -> int:
+def cpus() -> int:
     """The processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -83,7 +83,7 @@ def _cpus() -> int:
         return os.cpu_count() or 1
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
@@ -116,7 +116,7 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(job, theirs, inherited), daemon=True)  # type: ignore[attr-defined]
         self.todo: deque[int] = deque()
         self.alone = False  # on a file that a worker has died on
-        with _deferred_interrupt():
+        with deferred_interrupt():
             self.process.start()
         theirs.close()
 
@@ -214,8 +214,11 @@ def _start_method() -> str:
 
 
 @contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back while a child starts, before it has learned to ignore it."""
+def deferred_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back, for this process and those that it starts meanwhile.
+
+    A child may start before it has learned to ignore it.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import libcst as cst
 
 from perflint.analysis.flow import Flow
 from perflint.analysis.names import Names
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk
 
 Fate = Literal[
@@ -27,6 +29,7 @@ _DROPS = {
     *("call_soon", "call_soon_threadsafe", "call_later", "call_at", "add_done_callback"),
     *("add_signal_handler", "add_reader", "add_writer"),
 }
+_KEEPS: tuple[type[ast.Expr | ast.Assign | ast.AnnAssign], ...] = (ast.Expr, ast.Assign, ast.AnnAssign)
 _READERS = ("list", "tuple", "set", "dict", "sum", "sorted", "max", "min", "len")
 _DROPPING = {"signal.signal", "atexit.register", "threading.Timer"}
 
@@ -134,6 +137,30 @@ def _collects(names: Names, read: cst.Name) -> bool:
         case cst.Arg():
             call = names.tree.parent(parent)
             return isinstance(call, cst.Call) and names.builtin(call.func) == "len"
+    return False
+
+
+def droppable(sketch: Sketch, calls: Iterable[ast.expr]) -> bool:
+    """Whether the value of one of the calls may be thrown away, or be kept in a local or a list."""
+    wanted = set(calls)
+    stack: list[ast.AST | None] = (
+        [node.value for kind in _KEEPS for node in sketch.of(kind)] if wanted else []
+    )
+    stack += [node.body for node in sketch.of(ast.Lambda)] if wanted else []
+    stack += [item for call in sketch.calls(*_COLLECTS) for item in call.args] if wanted else []
+    while stack:
+        node = stack.pop()
+        if node in wanted:
+            return True
+        match node:
+            case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
+                stack += items
+            case ast.ListComp(elt=inner) | ast.SetComp(elt=inner) | ast.GeneratorExp(elt=inner):
+                stack.append(inner)
+            case ast.DictComp(key=key, value=inner):
+                stack += (key, inner)
+            case ast.Starred(value=inner):
+                stack.append(inner)
     return False
 
 

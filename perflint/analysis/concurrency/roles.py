@@ -17,6 +17,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.objects import argument
 from perflint.analysis.outline import FunctionNode, Home, Outline, generates, leaf
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Tree
 
 By = Literal["thread", "process", "timer", "task", "group", "executor", "to-thread"]
@@ -179,6 +180,12 @@ class Roles:
                 ):
                     handed = handed.func
                 yield _by(name, call), handed
+
+
+def starts_in(sketch: Sketch) -> bool:
+    """Whether something of this file starts a function of the region as a thread, process or task."""
+    roles = sketch.facts.outline.once(Roles)
+    return any(roles.starts(function) for function in sketch.functions)
 
 
 def is_cleanup(tree: Tree, node: cst.CSTNode, element: cst.BaseExpression | None = None) -> bool:

@@ -12,6 +12,7 @@ from perflint.analysis.database.drivers import Driver
 from perflint.analysis.database.receivers import Receiver, receiver
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
+from perflint.analysis.sketch import Sketch
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -28,6 +29,12 @@ class Cursor(NamedTuple):
     driver: Driver
     proved: bool
     plain: bool  # by `cursor()`, not by `execute()`
+
+
+def may_open(sketch: Sketch) -> bool:
+    """A gate's question: whether a cursor may be bound to a name."""
+    words = ("cursor", "execute") if "sqlite3" in sketch.facts.packages else ("cursor",)
+    return not sketch.bound.isdisjoint((*sketch.calls(*words), *sketch.calls_to("psycopg.ServerCursor")))
 
 
 def cursor(context: Context, node: cst.Call) -> Cursor | None:

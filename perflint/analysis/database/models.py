@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import libcst as cst
 
+from perflint.analysis.database import stores
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -18,6 +20,7 @@ Orm = Literal["django", "peewee"]
 
 _GETTERS = {"get_model", "get_user_model"}
 _MANAGERS = {"objects", "_default_manager", "_base_manager"}
+_STORED = {"flush", "create", *stores.WRITING}
 _PEEWEE = {"peewee", "playhouse"}
 _OTHERS = {"mongoengine", "django_mongoengine", "tortoise", "ormar", "piccolo"}  # `objects` of another kind
 _SIGNALS = {"pre_save", "post_save", "m2m_changed", "pre_init", "post_init", "receiver"}
@@ -32,6 +35,30 @@ class Chain(NamedTuple):
     @property
     def methods(self) -> list[str]:
         return [last_name(call.func) for call in self.calls]
+
+
+def may_write(sketch: Sketch) -> bool:
+    """A gate's question: whether a loop may write one object per turn, by an ORM or a store."""
+    stored = not sketch.facts.packages.isdisjoint(stores.PACKAGES)
+    for node in sketch.looped(ast.Expr):
+        match awaited_for(node.value):
+            case ast.Call(func=ast.Attribute(attr=method)) if stored and method in _STORED:
+                return True
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(attr=manager), attr="create" | "acreate")):
+                if manager in _MANAGERS:
+                    return True
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="save" | "asave")):
+                if not sketch.words.isdisjoint(_MANAGERS) or name in _assigned(sketch):
+                    return True
+    return False
+
+
+def _assigned(sketch: Sketch) -> set[str]:
+    """The names that assignments in loops bind."""
+    targets = [item for node in sketch.looped(ast.Assign) for item in node.targets]
+    targets += [node.target for node in sketch.looped(ast.AnnAssign)]
+    targets += [node.target for node in sketch.looped(ast.NamedExpr)]
+    return {part.id for item in targets for part in ast.walk(item) if isinstance(part, ast.Name)}
 
 
 def model(context: Context, node: cst.BaseExpression) -> Orm | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 from pathlib import PurePath
 from typing import Literal
 
 from perflint.analysis.exposure.values import UNKNOWN, value
 from perflint.analysis.outline import Home, Outline
+from perflint.analysis.sketch import Sketch
 
 Kind = Literal["production", "base", "settings"]
 
@@ -54,3 +56,14 @@ def _overruled(outline: Outline, node: ast.expr) -> bool:
             case ast.Call(func=ast.Name(id="globals" | "locals" | "vars" | "exec" | "execfile")):
                 return True
     return False
+
+
+def settings_hold(sketch: Sketch, lists: Collection[str], entries: Collection[object]) -> bool:
+    """Whether the module's own code may set `DEBUG` for everybody, or put one of the entries into one of the lists."""
+    facts = sketch.facts
+    if sketch.region.function or settings_kind(facts.source.path) is None:
+        return False
+    if not sketch.words.isdisjoint(lists) and any(node.value in entries for node in sketch.of(ast.Constant)):
+        return True
+    hosts = "DEBUG" in sketch.words and settled(facts.outline, "ALLOWED_HOSTS")
+    return hosts is not False and lets_everybody_in(hosts) is not None

@@ -33,7 +33,7 @@ Storage = Literal[
 EVERY = "every CPython"
 _IMMUTABLE = ("str", "bytes", "tuple")
 _SHIFTS = {"append", "appendleft", "clear", "extend", "insert", "pop", "popleft", "remove", "reverse", "sort"}
-_HOLDERS = {"append", "appendleft", "add", "put", "put_nowait"}
+HOLDERS = {"append", "appendleft", "add", "put", "put_nowait"}
 _TO_TEXT = {"str", "repr", "ascii", "chr", "hex", "oct", "bin", "format"}
 
 
@@ -242,7 +242,7 @@ class Accumulators:
             case cst.Arg(keyword=None, star="") as argument:
                 call = self.flow.tree.parent(argument)
                 method = call.func if isinstance(call, cst.Call) else None
-                return isinstance(method, cst.Attribute) and method.attr.value in _HOLDERS
+                return isinstance(method, cst.Attribute) and method.attr.value in HOLDERS
         return False
 
     def _fused(self, item: Accumulator) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import libcst as cst
@@ -11,6 +13,7 @@ from perflint.analysis.match import contains, names_in, sole_small
 from perflint.analysis.patterns.containers import Life
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Context
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Tree, walk
 from perflint.model.diagnostics import Applicability, Edit, Span
 
@@ -52,6 +55,20 @@ def collect(loop: cst.For) -> Collect | None:
         ) if loop.orelse is None and owner not in names_in(loop.target, loop.iter, item, test):
             return Collect(loop, owner, method, item, test)
     return None
+
+
+def collecting(sketch: Sketch) -> Iterator[tuple[ast.For | ast.AsyncFor, ast.Call, bool]]:
+    """The loops of a region that `collect` may know, each with its call, and whether it takes items as they are."""
+    for loop in (node for node in sketch.loops if not isinstance(node, ast.While)):
+        body, tested = loop.body, False
+        match body:
+            case [ast.If(body=body, orelse=[])]:
+                tested = True
+        match body:
+            case [ast.Expr(ast.Call(ast.Attribute(ast.Name(), "append" | "add"), [item], []) as call)]:
+                target = loop.target
+                plain = isinstance(target, ast.Name) and isinstance(item, ast.Name) and item.id == target.id
+                yield loop, call, plain and not tested
 
 
 def trace(context: Context, loop: cst.For) -> Applicability | None:

@@ -6,6 +6,7 @@ place, without a call. A wrong "invariant" would tell people to move code that m
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
@@ -125,6 +126,24 @@ def invariant(flow: Flow, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
         case _:
             return isinstance(node, (*_CONSTANTS, cst.BaseUnaryOp, cst.BaseBinaryOp))
     return all(invariant(flow, child, loop) for child in children(node))
+
+
+def may_stay(node: ast.expr | None) -> bool:
+    """Whether `invariant` could hold of the expression, as far as its shape tells."""
+    match node:
+        case ast.Name() | ast.Constant() | ast.Lambda():
+            return True
+        case ast.Attribute(attr=name):
+            return not name.islower()
+        case ast.JoinedStr(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            return all(map(may_stay, parts))
+        case ast.FormattedValue(value=part, format_spec=None) | ast.UnaryOp(operand=part):
+            return may_stay(part)
+        case ast.BinOp(left=left, right=right):
+            return may_stay(left) and may_stay(right)
+        case ast.Dict(keys=keys, values=values):
+            return all(map(may_stay, (*keys, *values)))
+    return False
 
 
 def independent(flow: Flow, node: cst.CSTNode, loop: cst.CSTNode) -> bool:

@@ -32,17 +32,20 @@ overflow, division by zero and text differ.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import SMALL
+from perflint.analysis.likely import assigned
 from perflint.analysis.match import root
 from perflint.analysis.names import Scope
 from perflint.analysis.patterns.uses import use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
 
@@ -50,6 +53,20 @@ _RANGES = ("arange", "linspace", "logspace", "geomspace")
 _FILLED = ("zeros", "ones", "empty", "full")
 _FROM = ("array", "asarray", "fromiter")
 _MAKERS = {f"numpy.{name}": name for name in (*_RANGES, *_FILLED, *_FROM)}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = set(sketch.calls_to(*_MAKERS))
+    arrays = {ast.unparse(target) for target, value, _ in assigned(sketch) if value in made}
+    walked = [loop.iter for loop in sketch.loops if not isinstance(loop, ast.While)]
+    walked += [clause.iter for clause in sketch.of(ast.comprehension)]
+    for item in (*walked, *sketch.calls("sum", "min", "max")):
+        while isinstance(item, ast.Call) and item.args:  # `range(len(a))`
+            item = item.args[0]
+        if isinstance(item, ast.Name) and item.id in arrays:
+            return not is_test_file(sketch.facts.source.path)
+    return False
+
 
 rule = Rule(
     code="PRF231",
@@ -59,28 +76,16 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="never",
-    gate=Gate(names=tuple(_MAKERS)),
+    gate=Gate(names=tuple(_MAKERS), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="", call="squares(n)", needs=("numpy",)),
 )
 
 _NUMBERS = ("int", "float", "bool")
-_DTYPES = (
-    "int",
-    "uint",
-    "float",
-    "bool",
-    "double",
-    "single",
-    "half",
-    "longlong",
-    "intp",
-    "i",
-    "u",
-    "f",
-    "d",
-    "b",
-)
+_DTYPES = {
+    *("int", "uint", "float", "bool", "double", "single", "half", "longlong", "intp"),
+    *("i", "u", "f", "d", "b"),
+}
 
 
 @rule.visits(cst.For, cst.CompFor)
@@ -97,11 +102,8 @@ def check_loop(node: cst.For | cst.CompFor, context: Context) -> Iterator[Findin
                 return
             array = inner
     if isinstance(array, cst.Name) and _is_array(array, context) and not _busy(node, array, context):
-        yield rule.finding(
-            context,
-            node.iter,
-            f"iterating the NumPy array `{array.value}` boxes every element; use a vectorised op or `.tolist()` first",
-        )
+        message = f"iterating the NumPy array `{array.value}` boxes every element"
+        yield rule.finding(context, node.iter, f"{message}; use a vectorised op or `.tolist()` first")
 
 
 @rule.visits(cst.Call)

@@ -37,15 +37,18 @@ are promoted on the way, and index and axis decide what comes out.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
+from perflint.analysis.growth import regrown
 from perflint.analysis.match import dotted
 from perflint.analysis.patterns.containers import glance, growing_in, made
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
 _NUMPY = "append concatenate concat vstack hstack dstack column_stack row_stack insert r_ c_"
@@ -60,6 +63,12 @@ _BOUNDING = frozenset({"tail", "head", "nlargest", "nsmallest", "sample"})
 _SHRINKING = frozenset({"drop_duplicates", "groupby", "unique"})
 _SIZES = frozenset({"shape", "size", "ndim", "dtype", "empty", "columns", "device"})
 
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = (node for node in sketch.looped(ast.Assign) if len(node.targets) == 1)
+    return any(regrown(node.targets[0], node.value) for node in made)
+
+
 rule = Rule(
     code="PRF205",
     name="array-grow-in-loop",
@@ -73,6 +82,7 @@ rule = Rule(
         loop=True,
         loop_text=(b".loc[", b".append("),
         imports=("numpy", "pandas", "torch", "tensorflow", "polars"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=Benchmark(setup="numbers = list(range(n))", call="squares(numbers)", needs=("numpy",)),
@@ -103,11 +113,13 @@ def _rebound(node: cst.Assign, target: cst.Name | cst.Attribute, context: Contex
     if loop is None:
         return
     used = not _SHRINKING.isdisjoint(methods) or _used_whole(place, loop, context)
-    message = f"`{function}` in a loop reallocates and copies the whole {kind} each time; {_advice(kind, function, used)}"
+    message = (
+        f"`{function}` in a loop reallocates and copies the whole {kind} each time; {_advice(kind, used)}"
+    )
     yield rule.finding(context, node, message, severity=Severity.INFO if used else None)
 
 
-def _advice(kind: str, function: str, used: bool) -> str:
+def _advice(kind: str, used: bool) -> str:
     if kind == "frame":
         return "collect the rows in a list and build the frame once after the loop"
     if used:
@@ -129,11 +141,8 @@ def _enlarged(node: cst.Assign, target: cst.Subscript, context: Context) -> Iter
         return
     if growing_in(context, node, frame) is None:
         return
-    message = (
-        f"`{place}.loc[len({place})] = ...` in a loop reallocates and copies the whole frame each time; "
-        "collect the rows in a list and build the frame once after the loop"
-    )
-    yield rule.finding(context, node, message)
+    message = f"`{place}.loc[len({place})] = ...` in a loop reallocates and copies the whole frame each time"
+    yield rule.finding(context, node, f"{message}; {_advice('frame', False)}")
 
 
 def _length(index: cst.BaseExpression, place: str, context: Context) -> bool:
@@ -198,13 +207,9 @@ def _join(value: cst.BaseExpression, place: str, context: Context) -> tuple[str,
 
 def _among(place: str, args: list[cst.BaseExpression]) -> bool:
     """Whether `place` is joined with something else, directly or in a list."""
-    items = [
-        item
-        for arg in args
-        for item in (
-            [part.value for part in arg.elements] if isinstance(arg, (cst.List, cst.Tuple)) else [arg]
-        )
-    ]
+    items = []
+    for arg in args:
+        items += [part.value for part in arg.elements] if isinstance(arg, (cst.List, cst.Tuple)) else [arg]
     own = [dotted(item) == place for item in items]
     return any(own) and not all(own)
 

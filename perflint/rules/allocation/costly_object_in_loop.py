@@ -42,6 +42,7 @@ pattern raises for an empty loop too, and the name is bound earlier.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -50,11 +51,12 @@ import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import names_in
-from perflint.analysis.patterns.invariance import inner, invariant, needless, static
+from perflint.analysis.patterns.invariance import inner, invariant, may_stay, needless, static
 from perflint.analysis.patterns.uses import assigned_name, method, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 
@@ -82,6 +84,15 @@ _TABLE = {
     "sqlalchemy.create_engine": _Row(args=1, state=True),
 }
 
+
+def _hopeful(sketch: Sketch) -> bool:
+    if is_test_file(sketch.facts.source.path):
+        return False
+    calls = sketch.calls_to(*_TABLE)
+    again = set(calls).intersection(sketch.repeated(ast.Call))
+    return any(all(map(may_stay, (*call.args, *(word.value for word in call.keywords)))) for call in again)
+
+
 rule = Rule(
     code="PRF221",
     name="costly-object-in-loop",
@@ -90,7 +101,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=tuple(_TABLE), option="costly_objects", inner=True),
+    gate=Gate(names=tuple(_TABLE), option="costly_objects", inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="lines = ['a1'] * n", call="numbers(lines)"),
 )

@@ -39,11 +39,25 @@ import libcst as cst
 from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains
-from perflint.analysis.patterns.collectors import Collect, adjacent, collect, commented, fuse, trace
+from perflint.analysis.patterns.collectors import (
+    Collect,
+    adjacent,
+    collect,
+    collecting,
+    commented,
+    fuse,
+    trace,
+)
 from perflint.analysis.patterns.containers import Life, exact, free_builtin, life
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    return any(copies for _, _, copies in collecting(sketch))
+
 
 rule = Rule(
     code="PRF206",
@@ -53,7 +67,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.COLLECT})),
+    gate=Gate(marks=frozenset({Mark.COLLECT}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="source = ['x' * 7] * n", call="lines_of(source)"),
 )

@@ -32,6 +32,7 @@ Not flagged: calls without options, options that depend on the loop, `**options`
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -40,7 +41,20 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.patterns.invariance import needless
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.model.diagnostics import Finding, Severity
+
+_OPTIONS = frozenset(
+    {"object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant", "strict", "cls"}
+)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = set(sketch.calls_to("json.loads")).intersection(sketch.repeated(ast.Call))
+    options = ([word.arg for word in call.keywords if not is_constant(word.value, None)] for call in calls)
+    some = any(words and _OPTIONS.issuperset(words) for words in options)
+    return some and not is_test_file(sketch.facts.source.path)
+
 
 rule = Rule(
     code="PRF222",
@@ -50,13 +64,9 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="never",
-    gate=Gate(names=("json.loads",)),
+    gate=Gate(names=("json.loads",), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="""lines = ['{"a": 1.5}'] * n""", call="read(lines)"),
-)
-
-_OPTIONS = frozenset(
-    {"object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant", "strict", "cls"}
 )
 
 

@@ -45,7 +45,18 @@ from perflint.analysis.patterns.invariance import recurs
 from perflint.analysis.patterns.uses import assigned_name, method, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
+
+_LARGE = 1 << 16
+_FILLS = frozenset({"readinto", "readinto1", "recv_into", "recvfrom_into", "recvmsg_into"})
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    sizes = (call.args[0] for call in sketch.looped_calls("bytearray") if len(call.args) == 1)
+    large = any(isinstance(size, (ast.Name, ast.BinOp)) or _evaluated(size) for size in sizes)
+    return large and bool(sketch.calls(*_FILLS)) and not is_test_file(sketch.facts.source.path)
+
 
 rule = Rule(
     code="PRF225",
@@ -55,7 +66,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="never",
-    gate=Gate(text=(b"bytearray",), loop=True),
+    gate=Gate(text=(b"bytearray",), loop=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup=(
@@ -72,8 +83,6 @@ rule = Rule(
     ),
 )
 
-_LARGE = 1 << 16
-_FILLS = frozenset({"readinto", "readinto1", "recv_into", "recvfrom_into", "recvmsg_into"})
 _READS = frozenset({"write", "send", "sendall", "update", "extend", "find", "startswith", "endswith", "join"})
 _LOOKS = frozenset({"len", "bytes", "int", "bool", "print"})
 

@@ -43,8 +43,15 @@ from perflint.analysis.patterns.containers import escapes, few, growing_in, life
 from perflint.analysis.patterns.turns import shortened
 from perflint.analysis.rewrite import element, insert_after
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = (call for call in sketch.looped_calls("insert") if len(call.args) == 2)
+    return any(is_constant(call.args[0], 0) for call in calls)
+
 
 rule = Rule(
     code="PRF203",
@@ -54,7 +61,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".insert(",), loop=True),
+    gate=Gate(text=(b".insert(",), loop=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="events = ['x' * 7] * n", call="latest_first(events)"),
 )

@@ -53,6 +53,7 @@ import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
+from perflint.analysis.likely import Likely
 from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.names import Binding, Scope
 from perflint.analysis.patterns.containers import few, free_builtin, growing_in
@@ -65,15 +66,14 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    firsts = [item for call in sketch.looped_calls("pop") for item in call.args]
-    for node in sketch.looped(ast.Delete):
-        firsts += [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
-    return any(is_constant(item, 0) for item in firsts) or any(
-        isinstance(value, ast.Subscript)
-        and isinstance(value.slice, ast.Slice)
-        and is_constant(value.slice.lower, 1)
-        for value in (node.value for node in sketch.looped(ast.Assign))
-    )
+    fronts = [call.func for call in sketch.looped_calls("pop") if call.args and is_constant(call.args[0], 0)]
+    deleted = (target for node in sketch.looped(ast.Delete) for target in node.targets)
+    fronts += [item for item in deleted if isinstance(item, ast.Subscript) and is_constant(item.slice, 0)]
+    sliced = (node.value for node in sketch.looped(ast.Assign) if isinstance(node.value, ast.Subscript))
+    fronts += [item for item in sliced if is_constant(getattr(item.slice, "lower", None), 1)]
+    likely, owners = Likely(sketch), (getattr(item, "value", None) for item in fronts)
+    names = {owner.id for owner in owners if isinstance(owner, ast.Name)}
+    return any("list" in likely.told(name) or likely.grows_only(name) for name in names)
 
 
 rule = Rule(

@@ -31,11 +31,14 @@ attributes, default arguments, names that a nested function uses, and items put 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
+from perflint.analysis.growth import growths as grown
+from perflint.analysis.likely import Likely
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import Growth, contains, dotted, growths, names_in
 from perflint.analysis.patterns.containers import (
@@ -51,8 +54,23 @@ from perflint.analysis.patterns.containers import (
 )
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    likely = Likely(sketch)
+    for item in grown(sketch):
+        match item.form, item.value:
+            case "display", ast.List(elts=[_, _, *_]):
+                return True
+            case (("append" | "prepend" | "middle"), _):
+                shown = any(isinstance(part, ast.List) and part.elts for part in item.operands)
+                if shown or (item.form == "append" and "list" in likely.told(item.place)):
+                    return True
+    return False
+
 
 rule = Rule(
     code="PRF201",
@@ -62,7 +80,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.REBIND_ADD, Mark.REBIND_DISPLAY})),
+    gate=Gate(marks=frozenset({Mark.REBIND_ADD, Mark.REBIND_DISPLAY}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="words = ['x' * 7] * n", call="lengths(words)"),
 )

@@ -32,6 +32,7 @@ lose its class (before Python 3.12), and where a comment would be lost.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -45,6 +46,7 @@ from perflint.analysis.patterns.collectors import (
     adjacent,
     clauses,
     collect,
+    collecting,
     commented,
     fuse,
     outdented,
@@ -54,8 +56,27 @@ from perflint.analysis.patterns.collectors import (
 from perflint.analysis.patterns.containers import Life, life
 from perflint.analysis.rewrite import element, iterable
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    found = ((loop, call.func) for loop, call, copies in collecting(sketch) if not copies)
+    loops: dict[ast.stmt, str] = {loop: ast.unparse(function) for loop, function in found}
+    for block in sketch.blocks if loops else ():
+        empty = set()
+        for statement in block:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(
+                    ast.Name(id=name), _, value
+                ):
+                    if isinstance(value, (ast.List, ast.Call)):
+                        empty.add(f"{name}.append")
+            if loops.get(statement) in empty:
+                return True
+    return False
+
 
 rule = Rule(
     code="PRF209",
@@ -65,7 +86,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.COLLECT})),
+    gate=Gate(marks=frozenset({Mark.COLLECT}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="numbers = list(range(n))", call="squares(numbers)"),
 )

@@ -31,13 +31,16 @@ that grows in place may list its items in another order than one that is copied.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
+from perflint.analysis.growth import growths as grown
 from perflint.analysis.kinds import Kind
+from perflint.analysis.likely import Likely
 from perflint.analysis.match import Growth, contains, dotted, growths
 from perflint.analysis.patterns.containers import (
     Life,
@@ -53,8 +56,21 @@ from perflint.analysis.patterns.containers import (
 )
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    likely = Likely(sketch)
+    for item in grown(sketch):
+        if item.form == "display" and isinstance(item.value, (ast.Dict, ast.Set)):
+            return True
+        if item.form in ("copy", "or") and likely.told(item.place) & {"dict", "set"}:
+            return True
+    adders = (call.args[0] for call in sketch.calls_to("functools.reduce") if len(call.args) > 1)
+    return any(isinstance(item, ast.Lambda) and isinstance(item.body, (ast.Dict, ast.Set)) for item in adders)
+
 
 rule = Rule(
     code="PRF202",
@@ -64,7 +80,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"reduce(",), loop_text=(b"**", b"{*", b"|", b".union(", b"dict(")),
+    gate=Gate(text=(b"reduce(",), loop_text=(b"**", b"{*", b"|", b".union(", b"dict("), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="words = [str(i) for i in range(n)]", call="lengths(words)"),
 )

@@ -22,6 +22,7 @@ unhashable value that is a set, so its fix is unsafe. Names are not folded: no f
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -29,6 +30,7 @@ import libcst as cst
 from perflint.analysis.facts import Gate
 from perflint.analysis.patterns.invariance import inner
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _WRITTEN = tuple(
@@ -36,6 +38,21 @@ _WRITTEN = tuple(
     for name in ("set", "dict.fromkeys")
     for opening in ("[", "(", "{", "\n", "\r", " ")
 )
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    for test in sketch.of(ast.Compare):
+        for operator, value in zip(test.ops, test.comparators, strict=True):
+            match value if isinstance(operator, (ast.In, ast.NotIn)) else None:
+                case ast.Call(
+                    args=[ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items)], keywords=[]
+                ):
+                    if all(
+                        isinstance(item, (ast.Constant, ast.Name, ast.UnaryOp, ast.Tuple)) for item in items
+                    ):
+                        return True
+    return False
+
 
 rule = Rule(
     code="PRF223",
@@ -45,7 +62,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=_WRITTEN, inner=True),
+    gate=Gate(text=_WRITTEN, inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="letters = 'abcde' * (n // 5)", call="vowels(letters)"),
 )

@@ -31,20 +31,43 @@ value first), and for `s |= {x}`, which may leave the set in another order.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.kinds import Kind
-from perflint.analysis.marks import Mark
+from perflint.analysis.likely import Likely
+from perflint.analysis.marks import Mark, adds_one
 from perflint.analysis.match import contains, names_in, simple
 from perflint.analysis.names import Scope
 from perflint.analysis.patterns.containers import exact, life, swappable
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    likely = Likely(sketch)
+    for node in (*sketch.looped(ast.AugAssign), *sketch.looped(ast.Expr)):
+        match node if adds_one(node) else None:
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()):
+                kinds = {"list"}
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="extend"))):
+                kinds = {"list"}
+            case ast.AugAssign(target=ast.Name(id=name)) | ast.Expr(
+                ast.Call(ast.Attribute(ast.Name(id=name)))
+            ):
+                kinds = {"dict", "set"}
+            case _:
+                continue
+        if likely.told(name) & kinds or likely.grows_only(name):
+            return True
+    return False
+
 
 rule = Rule(
     code="PRF207",
@@ -54,7 +77,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.ADD_ONE})),
+    gate=Gate(marks=frozenset({Mark.ADD_ONE}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="words = ['x' * 7 + str(i) for i in range(n)]", call="index(words)"),
 )

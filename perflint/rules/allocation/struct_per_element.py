@@ -30,6 +30,7 @@ as the list has items.
 
 from __future__ import annotations
 
+import ast
 import re
 import struct
 from collections.abc import Iterator
@@ -41,8 +42,17 @@ from perflint.analysis.match import dotted, names_in, plain_args
 from perflint.analysis.patterns.steps import Packer, offset_steps, packer, slice_steps
 from perflint.analysis.rewrite import replace
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk
 from perflint.model.diagnostics import Finding, Fix, Severity
+
+_WORDS = ("pack", "unpack", "unpack_from", "pack_into")
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = sketch.calls_to(*(f"struct.{word}" for word in _WORDS)) + sketch.calls(*_WORDS)
+    return any(call.args and not call.keywords for call in set(calls).intersection(sketch.repeated(ast.Call)))
+
 
 rule = Rule(
     code="PRF230",
@@ -52,7 +62,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"pack",), imports=("struct",)),
+    gate=Gate(text=(b"pack",), imports=("struct",), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="numbers = list(range(n))", call="dump(numbers)"),
 )

@@ -33,6 +33,7 @@ within the call.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -44,6 +45,7 @@ from perflint.analysis.patterns.invariance import independent, inner, needless, 
 from perflint.analysis.patterns.uses import assigned_name, called_by_module, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
 _TYPES = {
@@ -55,6 +57,20 @@ _TYPES = {
 }
 _CACHES = ("functools.lru_cache", "functools.cache")
 
+
+def _hopeful(sketch: Sketch) -> bool:
+    if is_test_file(sketch.facts.source.path):
+        return False
+    inside = [node for node in sketch.functions if node is not sketch.region.node]
+    if any(len(node.decorator_list) == 1 for node in inside) and sketch.mentions(*_CACHES):
+        return True
+    wrapped = [call for call in sketch.of(ast.Call) if isinstance(call.func, ast.Call)]
+    made = [call for call in sketch.calls("type") if len(call.args) == 3]
+    made += sketch.calls_to(*_TYPES) + (wrapped if sketch.mentions(*_CACHES) else [])
+    lambdas = (isinstance(call.args[0], ast.Lambda) for call in sketch.calls_to(*_CACHES) if call.args)
+    return bool(made) or any(lambdas) or any(not node.decorator_list for node in sketch.looped(ast.ClassDef))
+
+
 rule = Rule(
     code="PRF220",
     name="type-or-cache-built-per-call",
@@ -63,7 +79,9 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="never",
-    gate=Gate(loop_text=(b"class", b'type("', b"type('"), names=(*_TYPES, *_CACHES), inner=True),
+    gate=Gate(
+        loop_text=(b"class", b'type("', b"type('"), names=(*_TYPES, *_CACHES), inner=True, sketch=_hopeful
+    ),
     doc=__doc__,
     benchmark=Benchmark(
         setup="values = [3, 1, 2]\ntimes = range(n)",
@@ -75,15 +93,8 @@ rule = Rule(
 # Functions that run once, or whose result is kept.
 _ONCE = frozenset({"main", "_main", "__init_subclass__", "__set_name__"})
 _KEEPERS = (
-    "cache",
-    "cached",
-    "lru_cache",
-    "cached_property",
-    "memoize",
-    "memoized",
-    "fixture",
-    "once",
-    "singleton",
+    *("cache", "cached", "lru_cache", "cached_property", "memoize", "memoized"),
+    *("fixture", "once", "singleton"),
 )
 
 
@@ -103,11 +114,8 @@ def check_call(node: cst.Call, context: Context) -> Iterator[Finding]:
         when = "call"
     else:
         return
-    if form == "lru_cache":
-        stays = _used_once(node, context)
-    else:
-        stays = _stays(node, context)
-    if stays:
+    stays = _used_once if form == "lru_cache" else _stays
+    if stays(node, context):
         yield rule.finding(context, node, _message(form, when, node, context))
 
 
@@ -117,9 +125,8 @@ def check_class(node: cst.ClassDef, context: Context) -> Iterator[Finding]:
     if not needless(context.flow, node, [node]) or node.decorators or _exempt(node, context):
         return
     if _all_local(node.name.value, context.scope(node), node, context):
-        yield rule.finding(
-            context, node.name, _message(f"class {node.name.value}", "iteration", node, context)
-        )
+        message = _message(f"class {node.name.value}", "iteration", node, context)
+        yield rule.finding(context, node.name, message)
 
 
 @rule.visits(cst.FunctionDef)
@@ -236,12 +243,8 @@ def _called_once(name: str, scope: Scope, made: cst.CSTNode, context: Context) -
 
 def _message(form: str, when: str, node: cst.CSTNode, context: Context) -> str:
     local = not static(context.flow, node)
-    place = (
-        "out of the function"
-        if form == "lru_cache" and local
-        else "out of the loop"
-        if local
-        else "to module level"
-    )
+    place = "out of the loop" if local else "to module level"
+    if form == "lru_cache" and local:
+        place = "out of the function"
     what = f"the cache of `{form}`" if form == "lru_cache" else f"`{form}`"
     return f"{what} is created on every {when}; move it {place}"

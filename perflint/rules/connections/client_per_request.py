@@ -67,9 +67,18 @@ from perflint.analysis.match import contains, keyword, names_in
 from perflint.analysis.outline import FunctionNode, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
 _MADE = frozenset(SESSIONS) | {"requests.session"}
+
+_NAMES = (*library.spellings(_MADE), *sorted(SERVICE_CLIENTS))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_NAMES)
+    return bool(made and sketch.functions) or not set(made).isdisjoint(sketch.repeated(ast.Call))
+
 
 rule = Rule(
     code="PRF602",
@@ -79,7 +88,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=(*library.spellings(_MADE), *sorted(SERVICE_CLIENTS)), option="http_clients"),
+    gate=Gate(names=_NAMES, option="http_clients", sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup=SERVER, call="titles(urls)", sizes=(1, 3, 10), needs=("httpx",), measure="wall"

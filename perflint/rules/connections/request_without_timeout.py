@@ -43,9 +43,11 @@ import libcst as cst
 
 from perflint.analysis.connections.clients import HTTPX, HTTPX2, REQUESTS, SESSIONS, URLLIB3, VERBS
 from perflint.analysis.facts import Gate
+from perflint.analysis.library import spellings
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _URLOPEN, _CONNECT = "urllib.request.urlopen", "socket.create_connection"
@@ -57,6 +59,16 @@ _BOUNDED = {  # these have a default
     *(name for name in SESSIONS if name.startswith("httpx")),
 }
 
+_NAMES = (*_WAITS, *_BOUNDED, _AIOHTTP, "functools.partial", *(f"requests.api.{verb}" for verb in VERBS))
+_SESSIONS = spellings((*SESSIONS, "requests.session"))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    if sketch.calls_to(*_NAMES):
+        return True
+    return bool(sketch.calls(*VERBS)) and sketch.file_mentions(*_SESSIONS)
+
+
 rule = Rule(
     code="PRF604",
     name="request-without-timeout",
@@ -66,12 +78,10 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        names=(
-            *(*_WAITS, *_BOUNDED, _AIOHTTP, "functools.partial"),
-            *(f"requests.api.{verb}" for verb in VERBS),
-        ),
+        names=_NAMES,
         text=tuple(f".{verb}(".encode() for verb in VERBS),
         imports=("requests", "httpx", "httpx2", "aiohttp", "urllib", "socket", "urllib3"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

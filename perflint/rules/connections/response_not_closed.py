@@ -48,7 +48,7 @@ from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.sketch import Sketch
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -56,14 +56,15 @@ Kind = Literal["requests", "aiohttp", "urllib", "httpx", "urllib3"]
 
 _VERBS = frozenset(VERBS) - {"head"}
 _URLOPEN = "urllib.request.urlopen"
+_STREAMS: dict[str | None, bool] = {"stream": True, "preload_content": False}
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = sketch.of(ast.Call)
-    if any(word.arg in ("stream", "preload_content") for call in calls for word in call.keywords):
+    words = ((word.arg, word.value) for call in sketch.of(ast.Call) for word in call.keywords)
+    if any(is_constant(held, _STREAMS[name]) for name, held in words if name in _STREAMS):
         return True
-    awaited = {node.value for node in sketch.of(ast.Await)}
-    return sketch.mentions(_URLOPEN) or not awaited.isdisjoint(sketch.calls(*_VERBS))
+    awaited = {node.value for node in sketch.of(ast.Await)} if "aiohttp" in sketch.facts.packages else set()
+    return bool(sketch.calls_to(_URLOPEN)) or not awaited.isdisjoint(sketch.calls(*_VERBS))
 
 
 rule = Rule(

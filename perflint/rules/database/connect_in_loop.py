@@ -43,13 +43,14 @@ an error in one turn undoes the turns before.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.piles import starts_up
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import Roles, is_cleanup
 from perflint.analysis.connections.reuse import kept, same_in_function, same_in_loop, starts_work
 from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
@@ -58,6 +59,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name, names_in, unawaited
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, Loop, walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -72,6 +74,16 @@ _POOLS = {
 _REDIS = {name for name, kind in drivers.RETURNS.items() if kind in (drivers.REDIS, drivers.ASYNC_REDIS)}
 _MADE = drivers.CONNECTS.keys() | _CLIENTS | _REDIS | _POOLS
 
+_SPELLINGS = library.spellings(_MADE)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_SPELLINGS)
+    if not set(made).isdisjoint(sketch.repeated(ast.Call)):
+        return True
+    return bool(made) and any(map(sketch.facts.outline.once(Roles).handler, sketch.functions))
+
+
 rule = Rule(
     code="PRF512",
     name="connect-in-loop",
@@ -80,7 +92,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(_MADE)),
+    gate=Gate(names=_SPELLINGS, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup=(

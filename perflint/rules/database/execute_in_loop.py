@@ -75,6 +75,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, names_in
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import repeats
 from perflint.analysis.tree import Comprehension, walk, walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -86,7 +87,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".execute",), imports=drivers.IMPORTS),
+    gate=Gate(text=(b".execute",), imports=drivers.IMPORTS, sketch=repeats("execute")),
     doc=__doc__,
     benchmark=Benchmark(
         setup="""

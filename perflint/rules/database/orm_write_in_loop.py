@@ -75,6 +75,7 @@ rule = Rule(
         beside=tuple(
             (package, f".{name}(".encode()) for package in stores.PACKAGES for name in sorted(_METHODS)
         ),
+        sketch=models.may_write,
     ),
     doc=__doc__,
     benchmark=Benchmark(
@@ -196,11 +197,9 @@ def _one_for_all(node: cst.Call, method: str, loop: cst.CSTNode, context: Contex
     if method not in _SAVES:
         return bound_in(loop).isdisjoint(names_in(node.func.value))  # else a store per turn
     name, body = node.func.value, context.flow.loop(node)
-    if (
-        not isinstance(name, cst.Name)
-        or body is None
-        or not models.only_set(context, name.value, body.body, node)
-    ):
+    if not isinstance(name, cst.Name) or body is None:
+        return False
+    if not models.only_set(context, name.value, body.body, node):
         return False
     made = models.made_in_loop(context, name) is not None
     return not keyed(name.value, body.body) if made else models.changed(name.value, body.body)

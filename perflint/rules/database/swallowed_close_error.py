@@ -51,7 +51,33 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name, unawaited
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.model.diagnostics import Finding, Severity
+
+_ENDING = {"commit", "rollback", "close"}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    blocks = [node.body for node in sketch.of(ast.Try) if any(_quiet(item) for item in node.handlers)]
+    blocks += [node.body for node in sketch.of(ast.With) if any(map(_suppresses, node.items))]
+    for *_, last in blocks:
+        match last:
+            case ast.Expr(value=held):
+                call = awaited_for(held)
+                if isinstance(call, ast.Call) and leaf(call.func) in _ENDING and not call.args:
+                    return True
+    return False
+
+
+def _quiet(handler: ast.ExceptHandler) -> bool:
+    return all(
+        isinstance(item, (ast.Pass, ast.Continue, ast.Break, ast.Expr, ast.Return)) for item in handler.body
+    )
+
+
+def _suppresses(item: ast.withitem) -> bool:
+    return isinstance(item.context_expr, ast.Call) and leaf(item.context_expr.func) == "suppress"
+
 
 rule = Rule(
     code="PRF509",
@@ -61,13 +87,12 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="never",
-    gate=Gate(text=(b".commit(", b".close(", b".rollback("), imports=drivers.IMPORTS),
+    gate=Gate(text=(b".commit(", b".close(", b".rollback("), imports=drivers.IMPORTS, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
 )
 
-_ENDING = {"commit", "rollback", "close"}
 _KINDS = {"connection", "cursor", "session"}
 _LAST_WORDS = re.compile(
     r"^(__del__|__exit__|__aexit__|_?(sig\w*|on_signal|handle_signal|atexit\w*|at_exit\w*))$"

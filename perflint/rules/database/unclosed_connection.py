@@ -45,6 +45,7 @@ connection of asyncpg outside of a pool, and where something closes it at times.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -59,10 +60,36 @@ from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import statements
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
+from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import Function, walk
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+_CONNECTS = library.spellings({*drivers.CONNECTS, *drivers.SESSIONS})
+_MAKERS = library.spellings(drivers.SESSION_MAKERS)
+_LENDERS = {kind for kind, role in drivers.ROLES.items() if role.kind in ("engine", "pool")}
+_LENDING = library.spellings(
+    {
+        *_LENDERS,
+        drivers.FLASK_SQLALCHEMY,
+        *(name for name, kind in drivers.RETURNS.items() if kind in _LENDERS),
+    }
+)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = sketch.of(ast.Call) if sketch.functions else []
+    opened = set(sketch.calls_to(*_CONNECTS))
+    if sketch.file_mentions(*_LENDING):
+        opened.update(sketch.calls("connect", "acquire", "getconn"))
+    if sketch.file_mentions(*_MAKERS):
+        opened.update(call for call in calls if "ession" in (leaf(call.func) or ast.unparse(call.func)))
+    on = [call.func.value for call in calls if isinstance(call.func, ast.Attribute)]
+    dropped = {awaited_for(item) for item in (*on, *(node.value for node in sketch.of(ast.Expr)))}
+    return bool(calls) and not opened.isdisjoint(dropped | sketch.bound)
+
 
 rule = Rule(
     code="PRF506",
@@ -76,6 +103,7 @@ rule = Rule(
         text=(b"onnect", b"ession", b".acquire(", b".getconn("),
         names=library.spellings(drivers.CONNECTS),
         imports=drivers.IMPORTS,
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -48,6 +48,7 @@ from perflint.analysis.connections.cursors import (
     connection_name,
     cursor,
     ends_with_connection,
+    may_open,
     named,
     unbuffered,
 )
@@ -76,6 +77,7 @@ rule = Rule(
         text=(b"cursor(", b".execute("),
         names=("psycopg.ServerCursor",),
         imports=tuple(sorted(drivers.PACKAGES)),
+        sketch=may_open,
     ),
     doc=__doc__,
     benchmark=None,

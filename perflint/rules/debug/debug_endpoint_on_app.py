@@ -52,7 +52,15 @@ from perflint.analysis.exposure.routes import FRAMEWORKS
 from perflint.analysis.exposure.values import call_at
 from perflint.analysis.facts import Gate
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    if development(sketch.facts.source.path):
+        return False
+    return not pages(sketch.facts.outline).keys().isdisjoint(sketch.of(ast.Call))
+
 
 rule = Rule(
     code="PRF702",
@@ -70,6 +78,7 @@ rule = Rule(
         names=dumps.NAMES,
         imports=(*sorted(FRAMEWORKS), "http", "socketserver"),
         beside=tuple((package, b"(") for package in dumps.PACKAGES),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -40,13 +40,14 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.exposure.django import lets_everybody_in, settings_kind, settled
+from perflint.analysis.exposure.django import lets_everybody_in, settings_hold, settings_kind, settled
 from perflint.analysis.exposure.guards import conditional, development, guarded
 from perflint.analysis.exposure.startup import measures, moment
 from perflint.analysis.exposure.values import UNKNOWN, Call, call_at, entries, expression, passed, value
 from perflint.analysis.facts import Gate
 from perflint.analysis.outline import Home, Outline
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.model.diagnostics import Finding, Severity
 
 _CONSOLE = "werkzeug.debug.DebuggedApplication"
@@ -76,6 +77,17 @@ _DJANGO = {  # what stands in INSTALLED_APPS or MIDDLEWARE -> what it does
 }
 _LISTS = ("INSTALLED_APPS", "MIDDLEWARE", "THIRD_PARTY_APPS")
 
+_PYRAMID = "pyramid_debugtoolbar"
+_ADDED = (_CONSOLE, _AIOHTTP, *_PROFILERS, *_SWITCHED)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    if development(sketch.facts.source.path):
+        return False
+    named = any(is_constant(node, _PYRAMID) for node in sketch.of(ast.Constant))
+    return named or sketch.mentions(*_ADDED) or settings_hold(sketch, _LISTS, _DJANGO)
+
+
 rule = Rule(
     code="PRF704",
     name="debug-middleware-in-production",
@@ -85,11 +97,12 @@ rule = Rule(
     since="0.1",
     fix="never",
     gate=Gate(
-        text=(b"DEBUG", b"INSTALLED_APPS", b"MIDDLEWARE", b"THIRD_PARTY_APPS", b"pyramid_debugtoolbar"),
-        names=(_CONSOLE, _AIOHTTP, *_PROFILERS, *_SWITCHED),
+        text=(b"DEBUG", b"INSTALLED_APPS", b"MIDDLEWARE", b"THIRD_PARTY_APPS", _PYRAMID.encode()),
+        names=_ADDED,
         beside=tuple(
-            (name.partition(".")[0], name.rpartition(".")[2].encode()) for name in sorted(_PROFILERS)
+            (kind.partition(".")[0], kind.rpartition(".")[2].encode()) for kind in sorted(_PROFILERS)
         ),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,
@@ -102,12 +115,11 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     match node.func:
         case cst.Attribute(attr=cst.Name(value="include")):
             name = "include"
-        case cst.Attribute(attr=cst.Name(value="add_middleware")):
-            name = _middleware(node, context)
+        case cst.Attribute(attr=cst.Name(value="add_middleware")) if node.args:
+            name = context.objects.function(node.args[0].value) or ""
         case _:
             name = context.objects.function(node.func) or ""
-    known = name in {"include", _CONSOLE, _AIOHTTP, *_PROFILERS, *_SWITCHED}
-    if not known or development(context.source.path) or measures(context.source.path):
+    if name not in ("include", *_ADDED) or development(context.source.path) or measures(context.source.path):
         return
     call = call_at(context, node)
     outline = context.facts.outline
@@ -116,11 +128,6 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     found = _told(outline, call, name)
     if found is not None:
         yield rule.finding(context, node, found[0], severity=found[1])
-
-
-def _middleware(node: cst.Call, context: Context) -> str:
-    """`app.add_middleware(PyInstrumentProfilerMiddleware)`."""
-    return (context.objects.function(node.args[0].value) or "") if node.args else ""
 
 
 def _told(outline: Outline, call: Call, name: str) -> tuple[str, Severity] | None:
@@ -161,10 +168,8 @@ def _toolbar(outline: Outline, call: Call) -> tuple[str, Severity] | None:
     check = passed(outline, call, "check_host")
     unchecked = isinstance(check, ast.expr) and value(outline, check, call.home) is False
     if everybody or unchecked:
-        return (
-            "`aiohttp_debugtoolbar` shows requests and a debugger to every visitor; set it up only in debug mode",
-            Severity.ERROR,
-        )
+        told = "`aiohttp_debugtoolbar` shows requests and a debugger to every visitor; set it up only in debug mode"
+        return told, Severity.ERROR
     if hosts is UNKNOWN or check is UNKNOWN:
         return None
     told = "`aiohttp_debugtoolbar` trusts every request from this machine, also those of a proxy on it; set it up only in debug mode"
@@ -173,7 +178,7 @@ def _toolbar(outline: Outline, call: Call) -> tuple[str, Severity] | None:
 
 def _pyramid(call: Call) -> tuple[str, Severity] | None:
     match call.node.args:
-        case [ast.Constant(value="pyramid_debugtoolbar")]:
+        case [ast.Constant(value=str(word))] if word == _PYRAMID:
             told = "`pyramid_debugtoolbar` trusts every request from this machine, also those of a proxy on it; include it only in development"
             return told, Severity.WARNING
     return None
@@ -188,15 +193,11 @@ def _switched(outline: Outline, name: str) -> tuple[str, Severity] | None:
                 key.lower() == setting.lower() and guarded(outline, node) is None
             ):
                 if setting == "DEBUG_TB_ENABLED" and value(outline, held, Home()) is True:
-                    return (
-                        "`DEBUG_TB_ENABLED` is always on: the toolbar shows every visitor how pages are made; leave it to `app.debug`",
-                        Severity.WARNING,
-                    )
+                    told = "`DEBUG_TB_ENABLED` is always on: the toolbar shows every visitor how pages are made; leave it to `app.debug`"
+                    return told, Severity.WARNING
                 if setting == "flask_profiler" and _profiles(outline, held):
-                    return (
-                        "`flask_profiler` shows its pages to every visitor; give it a basicAuth, or put it behind a switch",
-                        Severity.WARNING,
-                    )
+                    told = "`flask_profiler` shows its pages to every visitor; give it a basicAuth, or put it behind a switch"
+                    return told, Severity.WARNING
     return None
 
 

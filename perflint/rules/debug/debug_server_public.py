@@ -36,18 +36,40 @@ it is.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.exposure.frameworks import FUNCTIONS
+from perflint.analysis.exposure.frameworks import FUNCTIONS, METHODS
 from perflint.analysis.exposure.guards import development, guarded
 from perflint.analysis.exposure.hosts import address, loopback
 from perflint.analysis.exposure.servers import Listening, debugging, listening, reloading
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
+
+_PACKAGES = frozenset(kind.partition(".")[0] for kind, _ in METHODS)
+_SPELLINGS = spellings(FUNCTIONS)
+_SWITCHES = (b"debug", b"DEBUG", b"reload", b"dev", b"serve_traceback")
+_POSITION = 2  # the first that a switch has without its name
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    if development(sketch.facts.source.path):
+        return False
+    known = {name for kind, name in METHODS if kind.partition(".")[0] in sketch.facts.packages}
+    calls = [*sketch.calls_to(*_SPELLINGS), *sketch.calls(*known)]
+    calls += [call for call in sketch.calls("run", "run_server") if _names_both(call)]
+    named = any(map(sketch.facts.holds, _SWITCHES))
+    return any(named or len(call.args) > _POSITION for call in calls)
+
+
+def _names_both(call: ast.Call) -> bool:
+    return {word.arg for word in call.keywords} >= {"host", "debug"}
+
 
 rule = Rule(
     code="PRF701",
@@ -59,12 +81,11 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=(b"debug=", b"debug ="),
-        names=spellings(FUNCTIONS),
+        names=_SPELLINGS,
         beside=tuple(
-            (package, needle)
-            for package in ("flask", "quart", "flask_socketio", "sanic", "bottle", "dash", "tornado")
-            for needle in (b".run", b".listen(", b".bind(")
+            (package, needle) for package in sorted(_PACKAGES) for needle in (b".run", b".listen(", b".bind(")
         ),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -46,7 +46,22 @@ from perflint.analysis.exposure.values import UNKNOWN, Call, call_at, passed, va
 from perflint.analysis.facts import Gate
 from perflint.analysis.outline import Home, Outline, leaf
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+_SETTINGS = ("App.ip", *VARIABLES)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    places = (item for node in sketch.of(ast.Assign) for item in node.targets)
+    held = [ast.unparse(item) for item in places if isinstance(item, (ast.Attribute, ast.Subscript))]
+    if any(word in text for text in held for word in _SETTINGS):
+        return True
+    if sketch.calls_to(*CONSOLES, *MANAGERS, "logging.config.listen"):
+        return True
+    names = {call.func.id for call in sketch.of(ast.Call) if isinstance(call.func, ast.Name)}
+    return any(name.endswith("Manager") and _manager(sketch.facts.outline, name) for name in names)
+
 
 rule = Rule(
     code="PRF703",
@@ -57,9 +72,10 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b"App.ip", *(name.encode() for name in VARIABLES)),
+        text=tuple(word.encode() for word in _SETTINGS),
         names=(*CONSOLES, *MANAGERS, "logging.config.listen"),
         beside=(("multiprocessing", b"Manager("),),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -44,6 +44,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.library import LOOP
 from perflint.analysis.outline import Outline, generates, leaf, own_nodes
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
 _CALL, _ALLOCATION = "call", "allocation"
@@ -63,6 +64,19 @@ _READS = {"take_snapshot", "get_traced_memory", "get_func_stats", "print_stats",
 _LEAKS = {"DEBUG_LEAK", "DEBUG_SAVEALL"}
 _VARIABLE = "PYTHONASYNCIODEBUG"
 
+
+def _hopeful(sketch: Sketch) -> bool:
+    if _quiet(sketch.facts.source.path):
+        return False
+    if sketch.facts.holds(_VARIABLE.encode()) or sketch.calls_to(*_FUNCTIONS, "gc.set_debug"):
+        return True
+    runs = sketch.calls_to("asyncio.run")
+    if any(word.arg in ("debug", None) for call in runs for word in call.keywords):
+        return True
+    made = any(kind.partition(".")[0] in sketch.facts.packages for kind in _PROFILERS)
+    return bool(sketch.calls("set_debug") or (made and sketch.calls(*_PROFILERS.values())))
+
+
 rule = Rule(
     code="PRF705",
     name="tracer-always-on",
@@ -78,6 +92,7 @@ rule = Rule(
             *((kind.partition(".")[0], f".{method}(".encode()) for kind, method in _PROFILERS.items()),
             ("asyncio", b"debug"),
         ),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=Benchmark(
@@ -140,8 +155,7 @@ def _name(node: cst.Call, context: Context) -> str | None:
             if kind is not None and _PROFILERS[kind] == method:
                 return f"{kind}.{method}"
     function = context.objects.function(node.func)
-    known = function in _FUNCTIONS or function in ("gc.set_debug", "asyncio.run")
-    return function if known else None
+    return function if function in (*_FUNCTIONS, "gc.set_debug", "asyncio.run") else None
 
 
 def _profiler(node: cst.Call, context: Context) -> str | None:
@@ -160,9 +174,8 @@ def _switches(call: Call) -> bool:
 
 
 def _asked(outline: Outline, call: Call, name: str) -> bool:
-    given = (
-        passed(outline, call, "debug", None) if name == "asyncio.run" else passed(outline, call, "enabled", 0)
-    )
+    word, position = ("debug", None) if name == "asyncio.run" else ("enabled", 0)
+    given = passed(outline, call, word, position)
     return isinstance(given, ast.expr) and value(outline, given, call.home) is True
 
 
@@ -221,11 +234,8 @@ def check_environment(node: cst.Assign, context: Context) -> Iterator[Finding]:
             pass
         case _:
             return
-    if (
-        _VARIABLE not in context.tree.code(target)
-        or held.evaluated_value in ("", "0")
-        or _quiet(context.source.path)
-    ):
+    off = held.evaluated_value in ("", "0")
+    if off or _quiet(context.source.path) or _VARIABLE not in context.tree.code(target):
         return
     twin = _assignment(context.facts.outline, context.source.line_of(context.tree.span(node).start))
     if twin is not None and not conditional(context.facts.outline, twin):
@@ -234,7 +244,5 @@ def check_environment(node: cst.Assign, context: Context) -> Iterator[Finding]:
 
 
 def _assignment(outline: Outline, line: int) -> ast.AST | None:
-    found = (
-        item for item in ast.walk(outline.facts.tree) if isinstance(item, ast.Assign) and item.lineno == line
-    )
-    return next(found, None)
+    found = (item for item in ast.walk(outline.facts.tree) if isinstance(item, ast.Assign))
+    return next((item for item in found if item.lineno == line), None)

@@ -38,7 +38,31 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.garbage import number
 from perflint.analysis.outline import Home, Outline
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
+
+_LARGE = 10_000_000
+_NAMED = re.compile(r"ballast|^_pad(ding)?$|keep_?alive_?mem", re.I)
+_ARRAYS = {"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"}
+_FILLS = {b"\0", b" ", b"x"}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    for node in (*sketch.of(ast.Assign), *sketch.of(ast.AnnAssign)):
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)])
+                | ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name))
+            ) if node.value is not None and _for_nobody(name):
+                if _bytes(sketch.facts.outline, node.value) >= _LARGE:
+                    return True
+    return False
+
+
+def _for_nobody(name: str) -> bool:
+    """Whether the name is a private one, or says that nothing is to read it."""
+    return bool(name.startswith("_") or _NAMED.search(name)) and not name.startswith("__")
+
 
 rule = Rule(
     code="PRF804",
@@ -63,17 +87,13 @@ rule = Rule(
             ),
             *(b'b"\\0"', b"b'\\0'", b'b"\\x00"', b"b'\\x00'", b'b" "', b"b' '", b'b"x"', b"b'x'"),
         ),
-        names=("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"),
+        names=tuple(sorted(_ARRAYS)),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,
     tests=False,
 )
-
-_LARGE = 10_000_000
-_NAMED = re.compile(r"ballast|^_pad(ding)?$|keep_?alive_?mem", re.I)
-_ARRAYS = {"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"}
-_FILLS = {b"\0", b" ", b"x"}
 
 
 @rule.visits(cst.Assign, cst.AnnAssign)
@@ -94,7 +114,7 @@ def check(node: cst.Assign | cst.AnnAssign, context: Context) -> Iterator[Findin
         case _:
             return
     outline = context.facts.outline
-    if not (name.startswith("_") or _NAMED.search(name)) or name.startswith("__"):
+    if not _for_nobody(name):
         return
     value = outline.once(_values).get(context.tree.span(node).start)
     size = _bytes(outline, value) if value is not None else 0

@@ -45,18 +45,29 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.fates import forsaken, loads
+from perflint.analysis.concurrency.fates import droppable, forsaken, loads
 from perflint.analysis.concurrency.guarded import catches, decorated, may_fail, referred
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import runtime_import
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _FUNCTIONS = ("asyncio.to_thread", "asyncio.run_coroutine_threadsafe")
 _METHODS = {"submit", "run_in_executor"}
+
+_SPELLINGS = library.spellings(_FUNCTIONS)
+_EXECUTORS = library.spellings(library.EXECUTORS)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = [*sketch.calls("run_in_executor"), *sketch.calls_to(*_SPELLINGS)]
+    calls += sketch.calls("submit") if sketch.file_mentions(*_EXECUTORS) else []
+    return droppable(sketch, calls)
+
 
 rule = Rule(
     code="PRF403",
@@ -68,8 +79,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=(b".submit", b".run_in_executor"),
-        names=library.spellings(_FUNCTIONS),
+        names=_SPELLINGS,
         imports=("concurrent", "asyncio"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

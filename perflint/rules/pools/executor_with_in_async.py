@@ -38,6 +38,7 @@ which are limited.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -48,9 +49,18 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import sole_small
 from perflint.analysis.rewrite import replace
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
+
+_SPELLINGS = library.spellings(library.EXECUTORS)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)
+    return bool(sketch.of(ast.AsyncFunctionDef)) and not set(sketch.entered).isdisjoint(made)
+
 
 rule = Rule(
     code="PRF414",
@@ -60,7 +70,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(library.EXECUTORS), inner=True),
+    gate=Gate(names=_SPELLINGS, inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,

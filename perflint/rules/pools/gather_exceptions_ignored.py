@@ -46,8 +46,17 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+_GATHER = library.spellings(("asyncio.gather",))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    words = (word for call in sketch.calls_to(*_GATHER) for word in call.keywords)
+    return any(word.arg == "return_exceptions" and is_constant(word.value, True) for word in words)
+
 
 rule = Rule(
     code="PRF407",
@@ -57,7 +66,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="never",
-    gate=Gate(names=library.spellings(("asyncio.gather",))),
+    gate=Gate(names=_GATHER, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,

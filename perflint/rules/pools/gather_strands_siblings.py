@@ -42,6 +42,7 @@ the handlers catch every Exception and the coroutines are functions of the same 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -56,8 +57,18 @@ from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+_GATHER = library.spellings(("asyncio.gather",))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = [call for call in sketch.calls_to(*_GATHER) if not call.keywords]
+    several = [call for call in calls if call.args[1:] or any(isinstance(e, ast.Starred) for e in call.args)]
+    return bool(several) and any(node.handlers for node in sketch.of(ast.Try))
+
 
 rule = Rule(
     code="PRF406",
@@ -67,7 +78,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(("asyncio.gather",)), inner=True),
+    gate=Gate(names=_GATHER, inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,

@@ -50,7 +50,16 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.objects import argument
 from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
+
+_SPELLINGS = library.spellings({library.PROCESS_POOL})
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = [*sketch.calls("Pool"), *sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)]
+    return any(call.args or call.keywords for call in made)
+
 
 rule = Rule(
     code="PRF416",
@@ -62,8 +71,9 @@ rule = Rule(
     fix="never",
     gate=Gate(
         text=(b".Pool",),
-        names=library.spellings({library.PROCESS_POOL}),
+        names=_SPELLINGS,
         imports=("multiprocessing",),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

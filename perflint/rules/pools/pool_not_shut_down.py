@@ -49,8 +49,17 @@ from perflint.analysis.concurrency.fates import collector
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension
 from perflint.model.diagnostics import Finding, Severity
+
+_SPELLINGS = library.spellings(library.EXECUTORS | library.POOLS)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = {*sketch.calls("Pool"), *sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)}
+    return not made.issubset(sketch.entered)
+
 
 rule = Rule(
     code="PRF415",
@@ -62,8 +71,9 @@ rule = Rule(
     fix="never",
     gate=Gate(
         text=(b".Pool(",),
-        names=library.spellings(library.EXECUTORS | library.POOLS),
+        names=_SPELLINGS,
         imports=("concurrent", "multiprocessing"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

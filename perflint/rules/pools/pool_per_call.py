@@ -48,13 +48,14 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.fates import reads_all
 from perflint.analysis.concurrency.piles import one_at_a_time, starts_up
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import Roles, is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import contains, dotted, names_in
-from perflint.analysis.outline import FunctionNode, leaf
+from perflint.analysis.outline import FunctionNode, Outline, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -62,6 +63,18 @@ _TYPES = library.EXECUTORS | library.POOLS
 _PROCESSES = (library.PROCESS_EXECUTOR, library.PROCESS_POOL)  # they cost most to start
 _SIZES = ("max_workers", "processes")
 _CACHES = ("cache", "lru_cache", "cached_property", "cached", "fixture", "singleton")
+
+_SPELLINGS = library.spellings(_TYPES)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = {*sketch.calls("Pool"), *sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)}
+    if not made.isdisjoint(sketch.repeated(ast.Call)):
+        return True
+    outline = sketch.facts.outline
+    handler = outline.once(Roles).handler
+    return bool(made) and any(handler(item) or _called_in_a_loop(item, outline) for item in sketch.functions)
+
 
 rule = Rule(
     code="PRF408",
@@ -73,8 +86,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=(b"Pool(",),
-        names=library.spellings(_TYPES),
+        names=_SPELLINGS,
         imports=("concurrent", "multiprocessing"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=Benchmark(
@@ -127,7 +141,11 @@ def _repeated(node: cst.Call, context: Context) -> tuple[str, Severity | None] |
     if context.roles.handler(function):
         return "request", None
     held = isinstance(context.tree.parent(node), cst.WithItem)
-    if held and context.objects.type(node) in _PROCESSES and _called_in_a_loop(function, context):
+    if (
+        held
+        and context.objects.type(node) in _PROCESSES
+        and _called_in_a_loop(function, context.facts.outline)
+    ):
         return "call of this function, which a loop calls", Severity.INFO
     return None
 
@@ -173,11 +191,7 @@ def _conditional(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
     if isinstance(context.tree.parent(node), (cst.WithItem, cst.Attribute)):
         return False  # it lasts for the branch: no later turn can use it
     for above in context.tree.ancestors(node, loop):
-        first = (
-            getattr(above, "left", None)
-            if isinstance(above, cst.BooleanOperation)
-            else getattr(above, "test", None)
-        )
+        first = getattr(above, "left" if isinstance(above, cst.BooleanOperation) else "test", None)
         if isinstance(above, (cst.If, cst.IfExp, cst.BooleanOperation)) and first is not below:
             return True
         below = above
@@ -193,8 +207,7 @@ def _kept(function: FunctionNode) -> bool:
     return function.name in ("main", "__init__", "__post_init__") or not names.isdisjoint(_CACHES)
 
 
-def _called_in_a_loop(function: FunctionNode, context: Context) -> bool:
-    outline = context.facts.outline
+def _called_in_a_loop(function: FunctionNode, outline: Outline) -> bool:
     return any(
         home.loops
         and leaf(call.func) == function.name

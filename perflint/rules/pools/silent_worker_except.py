@@ -57,6 +57,7 @@ The fix logs the exception where the module has a logger. It is unsafe because i
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -65,13 +66,34 @@ from perflint.analysis.concurrency.consumers import PACKAGES, consumer, may_rais
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.handlers import WIDE, is_silent, is_wide
 from perflint.analysis.concurrency.loggers import module_logger
-from perflint.analysis.concurrency.roles import closes, is_cleanup
+from perflint.analysis.concurrency.roles import closes, is_cleanup, starts_in
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import sole_small
+from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    silent = [node for node in sketch.of(ast.ExceptHandler) if all(map(_does_nothing, node.body))]
+    suppressed = [item for call in sketch.calls_to("contextlib.suppress") for item in call.args]
+    caught = [*suppressed, *(node.type for node in silent if node.type is not None)]
+    wide = {leaf(part) for item in caught for part in ast.walk(item)} & {"Exception", "BaseException"}
+    bare = any(node.type is None for node in silent) or (caught and sketch.mentions(*WIDE))
+    return bool(wide or bare) and starts_in(sketch)
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Continue() | ast.Return(value=None | ast.Constant(value=None)):
+            return True
+        case ast.Expr(value=ast.Constant() | ast.JoinedStr()):
+            return True
+    return False
+
 
 rule = Rule(
     code="PRF410",
@@ -84,6 +106,7 @@ rule = Rule(
     gate=Gate(
         text=(b"except Exception", b"except BaseException", b"except:", b"except (", b"suppress("),
         imports=tuple(sorted(PACKAGES)),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -47,8 +47,22 @@ from perflint.analysis.concurrency.guarded import referred
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, is_name
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+_SPELLINGS = library.spellings(library.EXECUTORS)
+_WAITS = {"concurrent.futures.wait": 1, "concurrent.futures.as_completed": 1}  # the timeout's position
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)
+    if set(sketch.entered).isdisjoint(made):
+        return False
+    asks, waits = sketch.calls("result", "exception"), sketch.calls_to(*library.spellings(_WAITS))
+    named = (word.arg for call in (*asks, *waits, *sketch.calls("map")) for word in call.keywords)
+    return "timeout" in named or any(call.args for call in asks) or any(call.args[1:] for call in waits)
+
 
 rule = Rule(
     code="PRF411",
@@ -58,12 +72,11 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="never",
-    gate=Gate(names=library.spellings(library.EXECUTORS), imports=("concurrent",)),
+    gate=Gate(names=_SPELLINGS, imports=("concurrent",), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
 )
 
-_WAITS = {"concurrent.futures.wait": 1, "concurrent.futures.as_completed": 1}  # the timeout's position
 _ENDS = {
     "terminate",
     "kill",

@@ -74,6 +74,7 @@ import libcst as cst
 
 from perflint.analysis.concurrency.consumers import PACKAGES, TAKES, consumer, fatal
 from perflint.analysis.concurrency.isolation import repair
+from perflint.analysis.concurrency.roles import starts_in
 from perflint.analysis.facts import Gate
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Finding, Severity, Span
@@ -90,6 +91,7 @@ rule = Rule(
         text=(*(text.encode() for text in TAKES), b".get,", b"async for"),
         loop=True,
         imports=tuple(sorted(PACKAGES)),
+        sketch=starts_in,
     ),
     doc=__doc__,
     benchmark=None,

@@ -39,11 +39,18 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING
 from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.accumulating import accumulating
 from perflint.analysis.patterns.growable import added, finish, hidden, plan
 from perflint.analysis.rewrite import element, replace
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Tree
 from perflint.model.diagnostics import Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    return bool(accumulating(sketch, "bytes"))
+
 
 rule = Rule(
     code="PRF106",
@@ -53,7 +60,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD, Mark.REBIND_TEXT})),
+    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD, Mark.REBIND_TEXT}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="chunks = [b'x' * 8] * n", call="receive(chunks)"),
 )

@@ -37,8 +37,15 @@ import libcst as cst
 from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import Growth, growths, names_in
+from perflint.analysis.patterns.accumulating import accumulating
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    return any(len(item.operands) > 1 and item.form == "append" for item in accumulating(sketch, "str"))
+
 
 rule = Rule(
     code="PRF102",
@@ -48,7 +55,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.REBIND_ADD})),
+    gate=Gate(marks=frozenset({Mark.REBIND_ADD}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="names = ['x' * 7] * n", call="path_of(names)"),
 )

@@ -43,10 +43,18 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING
 from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.accumulating import accumulating
 from perflint.analysis.patterns.growable import finish, list_name, plan, to_list
 from perflint.analysis.patterns.joins import copied
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    grown = accumulating(sketch, "str")
+    return any(item.form in ("augmented", "append") and item.place.isidentifier() for item in grown)
+
 
 rule = Rule(
     code="PRF104",
@@ -56,7 +64,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD})),
+    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="words = ['word' * 2] * n", call="render(words)"),
 )

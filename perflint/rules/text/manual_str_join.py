@@ -32,6 +32,7 @@ variable is used elsewhere, or a comment would be lost.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -39,10 +40,20 @@ import libcst as cst
 from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.patterns.accumulate import Accumulator, annotated
+from perflint.analysis.patterns.accumulating import accumulating
 from perflint.analysis.patterns.joins import Copy, copied
 from perflint.analysis.rewrite import element, remove, replace, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    places = {item.place for item in accumulating(sketch, "str")}
+    bodies = (loop.body for loop in sketch.loops)
+    grown = (body[0].target for body in bodies if len(body) == 1 and isinstance(body[0], ast.AugAssign))
+    return any(isinstance(target, ast.Name) and target.id in places for target in grown)
+
 
 rule = Rule(
     code="PRF105",
@@ -52,7 +63,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.ADD})),
+    gate=Gate(marks=frozenset({Mark.ADD}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="words = ['x' * 8] * n", call="merge(words)"),
 )

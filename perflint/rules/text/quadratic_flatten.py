@@ -29,18 +29,32 @@ without a start raises, and one of a single item gives that very item.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import contains
+from perflint.analysis.likely import Likely
+from perflint.analysis.match import contains, last_name
 from perflint.analysis.patterns.growable import hidden
 from perflint.analysis.rewrite import element, operand, replace
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    likely, sums = Likely(sketch), sketch.calls("sum")
+    starts = [part for call in sums for part in (*call.args[1:], *(word.value for word in call.keywords))]
+    if any(likely.of(start) & {"list", "tuple"} for start in starts):
+        return True
+    adds = sketch.mentions("operator.add", "operator.concat")
+    adders = (call.args[0] for call in sketch.calls("reduce") if len(call.args) in (2, 3))
+    return any(adds or isinstance(adder, ast.Lambda) for adder in adders)
+
 
 rule = Rule(
     code="PRF108",
@@ -50,7 +64,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"sum(", b"reduce(")),
+    gate=Gate(text=(b"sum(", b"reduce("), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="rows = list(range(n))", call="flatten(rows)"),
 )
@@ -74,15 +88,11 @@ class Flatten:
 
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
-    match node.func:
-        case cst.Name(value="sum"):
-            found = _sum(node, context) if context.names.builtin(node.func) == "sum" else None
-        case cst.Name(value="reduce") | cst.Attribute(attr=cst.Name(value="reduce")):
-            found = (
-                _reduce(node, context) if context.names.qualified(node.func) == "functools.reduce" else None
-            )
-        case _:
-            return
+    word, found = last_name(node.func), None
+    if word == "sum" and context.names.builtin(node.func) == "sum":
+        found = _sum(node, context)
+    elif word == "reduce" and context.names.qualified(node.func) == "functools.reduce":
+        found = _reduce(node, context)
     if found is None or _few(found.items) or context.flow.bounded(found.items):
         return
     advice = {"str": '"".join', "bytes": 'b"".join'}.get(found.kind, "itertools.chain.from_iterable")
@@ -189,9 +199,8 @@ def _consumed(found: Flatten, context: Context) -> bool:
     tree = context.tree
     match tree.parent(found.call):
         case cst.For(iter=iterable) if iterable is found.call:
-            return isinstance(
-                found.items, (cst.List, cst.Tuple, cst.ListComp)
-            )  # made in full before the loop
+            # made in full before the loop
+            return isinstance(found.items, (cst.List, cst.Tuple, cst.ListComp))
         case cst.Arg(keyword=None, star="") as argument:
             match tree.parent(argument):
                 case cst.Call(func=cst.Name() as function, args=[first, *_]) if first is argument:
@@ -212,9 +221,7 @@ def _empty(node: cst.BaseExpression) -> bool:
     match node:
         case cst.List(elements=[]) | cst.Tuple(elements=[]) | cst.Call():
             return True
-        case cst.SimpleString():
-            return not node.evaluated_value
-    return False
+    return isinstance(node, cst.SimpleString) and not node.evaluated_value
 
 
 def _applicability(found: Flatten, seed: str, context: Context) -> Applicability:
@@ -229,8 +236,7 @@ def _applicability(found: Flatten, seed: str, context: Context) -> Applicability
         case _:
             items = []
     fresh = bool(items) and all(_fresh(item, found.kind, context) for item in items)
-    safe = fresh and not seed and found.start is not None
-    return Applicability.SAFE if safe else Applicability.UNSAFE
+    return Applicability.SAFE if fresh and not seed and found.start is not None else Applicability.UNSAFE
 
 
 def _fresh(node: cst.BaseExpression, kind: str, context: Context) -> bool:

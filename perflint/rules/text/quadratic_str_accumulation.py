@@ -47,8 +47,16 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING, dotted, names_in
 from perflint.analysis.patterns.accumulate import Accumulator, annotated
+from perflint.analysis.patterns.accumulating import accumulating, in_place
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    grown = accumulating(sketch, "str")
+    return any(item.form in ("augmented", "append", *_TEXTS) and not in_place(item, sketch) for item in grown)
+
 
 rule = Rule(
     code="PRF101",
@@ -58,7 +66,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD, Mark.REBIND_TEXT})),
+    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD, Mark.REBIND_TEXT}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="rows = [('name', 12345)] * n", call="report(rows)"),
 )

@@ -40,10 +40,17 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING, only_statement
 from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.accumulating import accumulating
 from perflint.analysis.patterns.growable import finish, hidden, list_name, plan, to_list
 from perflint.analysis.patterns.turns import climbs
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    return any(item.form not in ("augmented", "append") for item in accumulating(sketch, "str"))
+
 
 rule = Rule(
     code="PRF103",
@@ -53,7 +60,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.REBIND_ADD, Mark.REBIND_TEXT})),
+    gate=Gate(marks=frozenset({Mark.REBIND_ADD, Mark.REBIND_TEXT}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="lines = ['x' * 8] * n", call="backwards(lines)"),
 )

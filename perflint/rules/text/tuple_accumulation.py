@@ -39,12 +39,20 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING, Growth, dotted
 from perflint.analysis.patterns.accumulate import Accumulator
+from perflint.analysis.patterns.accumulating import accumulating
 from perflint.analysis.patterns.growable import added, finish, hidden, plan
 from perflint.analysis.patterns.turns import climbs
 from perflint.analysis.rewrite import element, replace
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Tree
 from perflint.model.diagnostics import Edit, Finding, Fix, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    grown = accumulating(sketch, "tuple")
+    return any(item.form in _SHAPES and item.place.isidentifier() for item in grown)
+
 
 rule = Rule(
     code="PRF107",
@@ -54,7 +62,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD, Mark.REBIND_DISPLAY})),
+    gate=Gate(marks=frozenset({Mark.ADD, Mark.REBIND_ADD, Mark.REBIND_DISPLAY}), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="points = [(1, 2)] * n", call="spread(points)"),
 )
