@@ -100,7 +100,7 @@ def test_a_generated_tree(running: Cluster, tmp_path: Path, monkeypatch: pytest.
 
 def test_our_own_sources(running: Cluster) -> None:
     paths = [
-        *files.find([ROOT / "perflint" / "reports", ROOT / "fixtures" / "list-insert-front"], ROOT).files
+        *map(Path, files.find([ROOT / "perflint" / "reports", ROOT / "fixtures" / "list-insert-front"], ROOT).files)
     ]
     found = check(paths, running.address, ROOT)
     assert found == alone(paths, ROOT)

@@ -68,7 +68,7 @@ def _checked(work: setup.Work, jobs: int, address: str | None) -> Generator[Outc
     run = _run_here(work, jobs) if address is None else _run_there(work, jobs, address)
     if work.cache is not None:
         return work.cache.through(work.paths, run)
-    return (outcome for outcome, _ in run(work.paths))
+    return (outcome for outcome, _ in run([Path(name) for name in work.paths]))
 
 
 def _run_here(work: setup.Work, jobs: int) -> Run:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from perflint.cli.terminal import warn
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
-from perflint.project import files, settings, shards
+from perflint.project import files, settings
 
 if TYPE_CHECKING:
     from perflint.project.cache import Cache
     from perflint.project.installed import Installed
     from perflint.project.jobs import Check
+    from perflint.project.shards import Shard
 
 STDIN = Path("-")
 
@@ -28,16 +29,15 @@ class Work:
 
     config: Config
     root: Path
-    paths: tuple[Path, ...] = ()
+    paths: tuple[str, ...] = ()
     problems: tuple[Outcome, ...] = ()
     stdin: Path | None = None  # what the text is called
     cache: Cache | None = None
 
     @cached_property
     def check(self) -> Check:
-        from perflint.project.jobs import (
-            Check,
-        )  # with all rules, which a run that finds all in the cache does without
+        # With all rules, which a run that finds all in the cache does without.
+        from perflint.project.jobs import Check
 
         return Check(self.config, self.root)
 
@@ -56,7 +56,7 @@ def work(
     **overrides: object,
 ) -> Work:
     """Find out what to do. Raise ConfigError for wrong usage and settings."""
-    part = shards.parse(shard) if shard is not None else shards.WHOLE
+    part = _part(shard)
     if STDIN in paths and len(paths) > 1:
         raise ConfigError("- (standard input) stands alone; leave out the other paths")
     if stdin_filename and STDIN not in paths:
@@ -78,20 +78,28 @@ def work(
     found = files.find(starts, root, config.exclude)
     if not found.files and not found.problems:
         warn("no Python files under these paths; nothing to do")
-    kept = tuple(path for path in found.files if part.holds(path, root))
-    return Work(config, root, kept, _problems(found, part, root), cache=cache)
+    if part:
+        found = files.Found(
+            tuple(name for name in found.files if part.holds(Path(name), root)),
+            tuple(problem for problem in found.problems if part.holds(problem[0], root)),
+        )
+    return Work(config, root, found.files, _problems(found), cache=cache)
 
 
-def _problems(found: files.Found, part: shards.Shard, root: Path) -> tuple[Outcome, ...]:
+def _part(shard: str | None) -> Shard | None:
+    if shard is None:
+        return None
+    from perflint.project import shards
+
+    return shards.parse(shard)
+
+
+def _problems(found: files.Found) -> tuple[Outcome, ...]:
     if not found.problems:
         return ()
     from perflint.project.jobs import problem
 
-    return tuple(
-        problem(path, f"cannot be searched: {reason}")
-        for path, reason in found.problems
-        if part.holds(path, root)
-    )
+    return tuple(problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
 
 
 def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache]:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -32,13 +31,14 @@ PATIENCE = 2.0  # seconds to wait for another run that writes; it takes millisec
 MARGIN = 2_000_000_000  # nanoseconds
 BATCH = 1000  # entries written at once: what a killed run loses at most
 FEW = 500  # so many paths are looked up one by one
+STATES = 8  # of what is installed that are kept: Pythons that share the cache
 KEYS = 32  # configurations and folders that are kept
 DAYS = 30  # that an unused one is kept
 SIZE = 256_000_000  # bytes of the database; beyond that it starts anew
 
 _SCHEMA = f"""
 begin immediate;
-create table if not exists installed(state text primary key, packages text, code text, words text);
+create table if not exists installed(state blob primary key, packages text, code text, words text);
 create table if not exists keys(id integer primary key, text text unique not null, day integer not null);
 create table if not exists files(
     key integer not null, path blob not null, size integer, mtime integer, inode integer, changed integer,
@@ -66,7 +66,7 @@ Run = Callable[[Sequence[Path]], Generator[Checked, None, None]]
 
 class _Entry(NamedTuple):
     state: State
-    found: str
+    found: str  # findings, as JSON; empty for none
 
 
 class Cache:
@@ -82,7 +82,7 @@ class Cache:
             _prepare(folder)
             self._open()
 
-    def installed(self, state: Callable[[Sequence[str]], str], look: Callable[[], Installed]) -> Installed:
+    def installed(self, state: Callable[[Sequence[str]], bytes], look: Callable[[], Installed]) -> Installed:
         """What `look` says, from the cache where `state` is as it was then."""
         for (packages,) in self._query("select distinct packages from installed"):
             with suppress(ValueError, TypeError, OSError):
@@ -98,7 +98,7 @@ class Cache:
                 with _transaction(self._db):
                     self._db.execute("insert or replace into installed values(?, ?, ?, ?)", row)
                     self._db.execute(
-                        "delete from installed where rowid <= (select max(rowid) from installed) - ?", (KEYS,)
+                        "delete from installed where rowid <= (select max(rowid) from installed) - ?", (STATES,)
                     )
         return seen
 
@@ -107,41 +107,41 @@ class Cache:
         told = replace(config, exclude=(), fail_level=Severity.WARNING, cache_dir="")
         self.key = json.dumps([repr(told), str(root), str(Path.cwd()), code])
 
-    def through(self, paths: Sequence[Path], check: Run) -> Generator[Outcome, None, None]:
+    def through(self, names: Sequence[str], check: Run) -> Generator[Outcome, None, None]:
         """The outcome of each file, in order; `check` is asked about those that are not known."""
-        known = self._lookup(paths)
-        with closing(check([path for path in paths if path not in known])) as checked:
+        known = self._lookup(names)
+        with closing(check([Path(name) for name in names if name not in known])) as checked:
             try:
-                for path in paths:
-                    entry = known.pop(path, None)
-                    outcome = _recall(path, entry) if entry else None
+                for name in names:
+                    entry = known.pop(name, None)
+                    outcome = _recall(name, entry) if entry else None
                     if outcome is None:  # a known file that changed within this run is checked by itself
-                        outcome, state = next(checked if entry is None else check([path]))
+                        outcome, state = next(checked if entry is None else check([Path(name)]))
                         self._store(outcome, state)
                     yield outcome
             finally:
                 self._close()
 
-    def _lookup(self, paths: Sequence[Path]) -> dict[Path, _Entry]:
+    def _lookup(self, names: Sequence[str]) -> dict[str, _Entry]:
         """The entries that still hold."""
-        entries = self._entries(paths)
+        entries = self._entries(names)
         return {
-            path: entry
-            for path in paths
-            if (entry := entries.get(os.fsencode(path))) and self._holds(path, entry)
+            name: entry
+            for name in names
+            if (entry := entries.get(os.fsencode(name))) and self._holds(name, entry)
         }
 
-    def _holds(self, path: Path, entry: _Entry) -> bool:
+    def _holds(self, name: str, entry: _Entry) -> bool:
         try:
-            if _times(path.stat()) == entry.state[:4]:
+            if _times(os.stat(name)) == entry.state[:4]:
                 return True
-            state = read(path)[1]
+            state = read(name)[1]
         except OSError:
             return False
         if state is None or state.content != entry.state.content:
             return False
         if state != entry.state:
-            self._put(str(path), state, entry.found)
+            self._put(name, state, entry.found)
         return True
 
     def _store(self, outcome: Outcome, state: State | None) -> None:
@@ -162,15 +162,15 @@ class Cache:
 
     # Entries.
 
-    def _entries(self, paths: Sequence[Path]) -> dict[bytes, _Entry]:
+    def _entries(self, names: Sequence[str]) -> dict[bytes, _Entry]:
         rows: Iterable[Any]
-        if len(paths) > FEW:
+        if len(names) > FEW:
             rows = self._query(_SELECT, self.key)
         else:
             rows = (
                 row
-                for path in paths
-                for row in self._query(f"{_SELECT} and path = ?", self.key, os.fsencode(path))
+                for name in names
+                for row in self._query(f"{_SELECT} and path = ?", self.key, os.fsencode(name))
             )
         return {
             path: _Entry(State._make((*state, content)), found)
@@ -254,28 +254,35 @@ class Cache:
                 db.close()
 
 
-def _recall(path: Path, entry: _Entry) -> Outcome | None:
+def _recall(name: str, entry: _Entry) -> Outcome | None:
     """The outcome with the bytes that reports show; None where they are no longer those that were checked."""
     if not entry.found:
-        return Outcome(str(path))
+        return Outcome(name)
     try:
-        raw, state = read(path)
+        raw, state = read(name, entry.state)
         if state and state.content == entry.state.content:
-            return Outcome(str(path), *_decode(entry.found), raw)
+            return Outcome(name, *_decode(entry.found), raw)
     except (OSError, ValueError, TypeError):
         pass
     return None
 
 
-def read(path: Path) -> tuple[bytes, State | None]:
-    """A file's bytes, and the state they stand for; None where it changed meanwhile. Raise OSError."""
+def read(path: Path | str, known: State | None = None) -> tuple[bytes, State | None]:
+    """A file's bytes, and the state they stand for; None where it changed meanwhile. Raise OSError.
+
+    Where its times are those of `known`, so is its content, which is not looked at then.
+    """
     now = time.time_ns()
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         before = _times(os.fstat(file.fileno()))
         raw = file.read()
         after = _times(os.fstat(file.fileno()))
     if before != after or len(raw) != after[0]:
         return raw, None
+    if known and after == known[:4]:
+        return raw, known
+    from hashlib import blake2b  # OpenSSL comes with it, which takes milliseconds to load
+
     if max(after[1], after[3]) > now - MARGIN:
         after = after[0], 0, 0, 0
     return raw, State(*after, blake2b(raw, digest_size=16).digest())

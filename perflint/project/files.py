@@ -15,11 +15,12 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, NamedTuple
 
 from perflint.model.config import ConfigError
+
+if TYPE_CHECKING:  # it is loaded where something is excluded or ignored
+    from pathspec import GitIgnoreSpec
 
 SUFFIXES = (".py", ".pyi", ".pyw")
 
@@ -56,9 +57,9 @@ _SHEBANG = re.compile(rb"#!.*\bpython")
 
 
 class Found(NamedTuple):
-    """The files, sorted and each once, and what could not be searched with the reason."""
+    """The names of the files, sorted and each once, and what could not be searched with the reason."""
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]  # text: making thousands of Path objects takes as long as finding them
     problems: tuple[tuple[Path, str], ...]
 
 
@@ -71,12 +72,18 @@ def find(paths: Iterable[Path], root: Path, exclude: Sequence[str] = ()) -> Foun
     for path in paths:
         search.named(path)
     search.links()
-    return Found(tuple(sorted(search.files.values(), key=str)), tuple(sorted(search.problems)))
+    return Found(tuple(sorted(search.files.values())), tuple(sorted(search.problems)))
 
 
 def excluded(path: Path, root: Path, exclude: Sequence[str]) -> bool:
     """Whether `exclude` rules out this file or one of the folders it is in."""
-    return bool(exclude) and GitIgnoreSpec.from_lines(exclude).match_file(_relative(path, root))
+    return bool(exclude) and _spec(exclude).match_file(_relative(path, root))
+
+
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 class _Rules(NamedTuple):
@@ -96,15 +103,14 @@ class _Folder(NamedTuple):
 
     def below(self, name: str) -> _Folder:
         prefix = f"{self.prefix}{name}/"
-        return _Folder(str(Path(self.shown, name)), f"{self.real}/{name}", prefix, self.ignores)
+        return _Folder(os.path.join(self.shown, name), f"{self.real}/{name}", prefix, self.ignores)
 
 
 class _Search:
     def __init__(self, root: Path, exclude: Sequence[str]) -> None:
         self.root = root
-        self.exclude = GitIgnoreSpec.from_lines(exclude)
-        self.excludes = bool(exclude)
-        self.files: dict[str, Path] = {}  # by real path
+        self.exclude = _spec(exclude) if exclude else None
+        self.files: dict[str, str] = {}  # by real path
         self.problems: list[tuple[Path, str]] = []
         self._seen: set[str] = set()  # real paths of folders
         self._links: deque[Path] = deque()
@@ -116,12 +122,12 @@ class _Search:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: {_reason(error)}") from None
         is_folder = stat.S_ISDIR(mode)
-        if self.exclude.match_file(_relative(path, self.root) + "/" * is_folder):
+        if self.exclude and self.exclude.match_file(_relative(path, self.root) + "/" * is_folder):
             return
         if is_folder:
             self.folder(path)
         elif path.suffix in SUFFIXES or (stat.S_ISREG(mode) and _is_script(path)):
-            self.files.setdefault(_real(path), path)
+            self.files.setdefault(_real(path), str(path))
 
     def links(self) -> None:
         """Search behind symbolic links, after all else so that a file goes by its real name if it can."""
@@ -130,7 +136,7 @@ class _Search:
             if path.is_dir():
                 self.folder(path)
             elif path.is_file() and path.suffix in SUFFIXES:
-                self.files.setdefault(_real(path), path)
+                self.files.setdefault(_real(path), str(path))
 
     def folder(self, top: Path) -> None:
         real = _real(top)
@@ -165,11 +171,11 @@ class _Search:
             elif is_folder:
                 yield folder.below(entry.name)
             elif entry.is_file():
-                self.files.setdefault(f"{folder.real}/{entry.name}", Path(folder.shown, entry.name))
+                self.files.setdefault(f"{folder.real}/{entry.name}", os.path.join(folder.shown, entry.name))
 
     def _unwanted(self, name: str, is_folder: bool, folder: _Folder) -> bool:
         tail = name + "/" * is_folder
-        asked = self.exclude.check_file(folder.prefix + tail).include if self.excludes else None
+        asked = self.exclude.check_file(folder.prefix + tail).include if self.exclude else None
         if asked is not None:
             return asked
         return name in DEFAULT_EXCLUDES or _ignored(f"{folder.real}/{tail}", folder.ignores)
@@ -214,13 +220,13 @@ def _read_ignore(folder: Path) -> list[_Rules]:
         lines = (folder / ".gitignore").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
-    return [_Rules(f"{folder.as_posix().rstrip('/')}/", GitIgnoreSpec.from_lines(filter(_is_valid, lines)))]
+    return [_Rules(f"{folder.as_posix().rstrip('/')}/", _spec(filter(_is_valid, lines)))]
 
 
 def _is_valid(line: str) -> bool:
     """Whether this is a pattern; git passes over what is none, too."""
     try:
-        GitIgnoreSpec.from_lines([line])
+        _spec([line])
     except ValueError:
         return False
     return True

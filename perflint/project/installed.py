@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,20 +36,22 @@ def look() -> Installed:
     points = sorted(entry_points(group="perflint.rules"), key=lambda point: (point.name, point.value))
     modules = [import_module(point.value.partition(":")[0]) for point in points]
     folders = tuple(str(folder) for module in modules for folder in module.__path__)
+    from hashlib import blake2b
+
     versions = [f"{point.dist.name} {point.dist.version}" for point in points if point.dist]
     facts = [sys.version, perflint.__version__, version("libcst"), *versions]
     for name, path in _files((str(_OWN), *folders)):
         facts += [name, blake2b(Path(path).read_bytes()).hexdigest()]
-    return Installed(_digest(facts), words, folders)
+    return Installed(blake2b(_joined(facts), digest_size=16).hexdigest(), words, folders)
 
 
-def state(packages: Iterable[str] = ()) -> str:
+def state(packages: Iterable[str] = ()) -> bytes:
     """Changes whenever a distribution is installed or removed, or a file of perflint or of these folders is written."""
     facts = [sys.version, perflint.__version__]
     for folder in sys.path:
         facts += (folder, *_distributions(folder or os.curdir))
-    facts += (f"{name} {_stamp(Path(path).stat())}" for name, path in _files((str(_OWN), *packages)))
-    return _digest(facts)
+    facts += (f"{name} {_stamp(os.stat(path))}" for name, path in _files((str(_OWN), *packages)))
+    return _joined(facts)  # not a digest of it: `hashlib` takes longer to load than this to compare
 
 
 def _distributions(folder: str) -> list[str]:
@@ -77,12 +78,12 @@ def _files(folders: Iterable[str]) -> Iterator[tuple[str, str]]:
                 if entry.is_dir():
                     stack += [entry.path] * (entry.name != "__pycache__")
                 else:
-                    yield f"{number} {os.path.relpath(entry.path, top)}", entry.path
+                    yield f"{number} {entry.path[len(top) :]}", entry.path
 
 
 def _stamp(status: os.stat_result) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _digest(facts: Iterable[str]) -> str:
-    return blake2b("\0".join(facts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+def _joined(facts: Iterable[str]) -> bytes:
+    return "\0".join(facts).encode("utf-8", "surrogateescape")

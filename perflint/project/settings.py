@@ -11,18 +11,14 @@ from functools import cache
 from itertools import takewhile
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perflint.model.config import Config, ConfigError, Target, parse_target
 from perflint.model.diagnostics import Severity
 from perflint.project.ruff import without_twins
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 OLDEST = (3, 0)  # what `requires-python` says of Python 2 is none of our concern
 
@@ -138,6 +134,9 @@ def _shared(one: str, other: str) -> int:
 
 @cache
 def _spec(pattern: str) -> GitIgnoreSpec:
+    """Raise ValueError for what is no pattern of .gitignore."""
+    from pathspec import GitIgnoreSpec  # not wanted where nothing is excluded
+
     return GitIgnoreSpec.from_lines([pattern])
 
 
@@ -233,6 +232,10 @@ def _toml(file: Path) -> dict[str, Any]:
 @cache
 def _parsed(text: str) -> dict[str, Any]:
     """One file is asked about many things; nobody changes what it says."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     return tomllib.loads(text)
 
 
@@ -302,7 +305,7 @@ def _patterns(label: str, value: object) -> tuple[str, ...]:
     patterns = _strings(label, value)
     for pattern in patterns:
         try:
-            GitIgnoreSpec.from_lines([pattern])
+            _spec(pattern)
         except ValueError:
             raise ConfigError(f"{label}: {pattern!r} is no pattern of .gitignore") from None
     return patterns

@@ -20,10 +20,8 @@ def _lines(outcome: Outcome, finding: Finding, style: Style) -> Iterator[str]:
     yield headline(outcome, finding, style)
     if outcome.source is None:
         return
-    from perflint.reports.frame import (
-        diff,
-        frame,
-    )  # with `difflib`, which nobody needs where nothing is found
+    # With `difflib`, which nobody needs where nothing is found.
+    from perflint.reports.frame import diff, frame
 
     source = outcome.source
     if source.data:
