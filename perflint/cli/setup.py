@@ -102,13 +102,18 @@ def _problems(found: files.Found) -> tuple[Outcome, ...]:
     return tuple(problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
 
 
-def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache]:
+def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache | None]:
     """The configuration, and the cache of what was found under it; the cache knows what may be selected, too."""
     from perflint.project import installed
     from perflint.project.cache import Cache
 
     cache = Cache(settings.cache_folder(place), warn)
-    here = cache.installed(installed.state, _look)
+    try:
+        here = cache.installed(installed.state, _look)
+    except OSError as error:  # perflint in an archive, for one
+        warn(f"cannot tell what is installed ({error}); going on without the cache")
+        _refuse_namesake()
+        return settings.read(place, given), None
     config = settings.read(place, given, lambda: here.words)
     cache.use(config, root, here.code)
     return config, cache

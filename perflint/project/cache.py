@@ -78,6 +78,7 @@ class Cache:
         self._db: sqlite3.Connection | None = None
         self._rows: list[tuple[object, ...]] = []
         self.key = ""
+        self._salt = 0
         with self._careful():
             _prepare(folder)
             self._open()
@@ -106,6 +107,7 @@ class Cache:
         """Speak of outcomes under this configuration, in the folder where the user stands."""
         told = replace(config, exclude=(), fail_level=Severity.WARNING, cache_dir="")
         self.key = json.dumps([repr(told), str(root), str(Path.cwd()), code])
+        self._salt = crc32(self.key.encode())
 
     def through(self, names: Sequence[str], check: Run) -> Generator[Outcome, None, None]:
         """The outcome of each file, in order; `check` is asked about those that are not known."""
@@ -175,14 +177,18 @@ class Cache:
         return {
             path: _Entry(State._make((*state, content)), found)
             for path, *state, content, found, total in rows
-            if isinstance(found, str) and isinstance(content, bytes) and total == _sum(path, content, found)
+            if isinstance(found, str) and isinstance(content, bytes) and total == self._sum(path, content, found)
         }
 
     def _put(self, path: str, state: State, found: str) -> None:
         name = os.fsencode(path)
-        self._rows.append((name, *state, found, _sum(name, state.content, found)))
+        self._rows.append((name, *state, found, self._sum(name, state.content, found)))
         if len(self._rows) >= BATCH:
             self._write()
+
+    def _sum(self, path: bytes, content: bytes, found: str) -> int:
+        """Tells damage that SQLite does not: an entry must not pass for that of another file or key."""
+        return crc32(found.encode(), crc32(content, crc32(path, self._salt)))
 
     # The database.
 
@@ -354,10 +360,6 @@ def _is_damage(error: Exception) -> bool:
 
 def _plain(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
-
-
-def _sum(path: bytes, content: bytes, found: str) -> int:
-    return crc32(found.encode(), crc32(content, crc32(path)))
 
 
 # Findings as JSON: what was written by others must not run when it is read.

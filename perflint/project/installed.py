@@ -34,7 +34,7 @@ def look() -> Installed:
 
     words = registry.selectors()
     points = sorted(entry_points(group="perflint.rules"), key=lambda point: (point.name, point.value))
-    modules = [import_module(point.value.partition(":")[0]) for point in points]
+    modules = [import_module(point.value.partition(".")[0]) for point in points]  # rules may use all of it
     folders = tuple(str(folder) for module in modules for folder in module.__path__)
     from hashlib import blake2b
 

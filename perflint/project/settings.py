@@ -83,11 +83,8 @@ def cache_folder(place: Place) -> Path:
         named = _table(place.file).get("cache-dir", Config.cache_dir)
         return place.root / Path(_folder_name(place.label("cache-dir"), named)).expanduser()
     marks = (".git", "pyproject.toml")
-    near = (
-        folder
-        for folder in (place.root, *place.root.parents)
-        if any((folder / mark).exists() for mark in marks)
-    )
+    above = (place.root, *place.root.parents)
+    near = (folder for folder in above if any((folder / mark).exists() for mark in marks))
     return next(near, Path.cwd()) / Config.cache_dir
 
 
