@@ -99,7 +99,8 @@ class Cache:
                 with _transaction(self._db):
                     self._db.execute("insert or replace into installed values(?, ?, ?, ?)", row)
                     self._db.execute(
-                        "delete from installed where rowid <= (select max(rowid) from installed) - ?", (STATES,)
+                        "delete from installed where rowid <= (select max(rowid) from installed) - ?",
+                        (STATES,),
                     )
         return seen
 
@@ -135,7 +136,7 @@ class Cache:
 
     def _holds(self, name: str, entry: _Entry) -> bool:
         try:
-            if _times(os.stat(name)) == entry.state[:4]:
+            if _times(os.stat(name)) == entry.state[:4]:  # noqa: PTH116  # thousands of times
                 return True
             state = read(name)[1]
         except OSError:
@@ -177,7 +178,9 @@ class Cache:
         return {
             path: _Entry(State._make((*state, content)), found)
             for path, *state, content, found, total in rows
-            if isinstance(found, str) and isinstance(content, bytes) and total == self._sum(path, content, found)
+            if isinstance(found, str)
+            and isinstance(content, bytes)
+            and total == self._sum(path, content, found)
         }
 
     def _put(self, path: str, state: State, found: str) -> None:
@@ -279,7 +282,7 @@ def read(path: Path | str, known: State | None = None) -> tuple[bytes, State | N
     Where its times are those of `known`, so is its content, which is not looked at then.
     """
     now = time.time_ns()
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         before = _times(os.fstat(file.fileno()))
         raw = file.read()
         after = _times(os.fstat(file.fileno()))

@@ -50,7 +50,7 @@ def state(packages: Iterable[str] = ()) -> bytes:
     facts = [sys.version, perflint.__version__]
     for folder in sys.path:
         facts += (folder, *_distributions(folder or os.curdir))
-    facts += (f"{name} {_stamp(os.stat(path))}" for name, path in _files((str(_OWN), *packages)))
+    facts += (f"{name} {_stamp(Path(path).stat())}" for name, path in _files((str(_OWN), *packages)))
     return _joined(facts)  # not a digest of it: `hashlib` takes longer to load than this to compare
 
 
