@@ -116,6 +116,25 @@ def test_a_cluster_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert reports[0].out.count("PRF102") > 12
 
 
+def test_what_the_cache_knows_is_not_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(tmp_path, 6)
+    monkeypatch.setenv("PERFLINT_CACHE_DIR", str(tmp_path / "cache"))
+    concise = ["check", str(tmp_path), "--output-format", "concise", "-q"]
+    app.run([*concise, "--cluster", "local", "--jobs", "1"])
+    cold = capsys.readouterr()
+    app.run([*concise, "--cluster", "tcp://127.0.0.1:1"])  # where nobody answers, and nobody is asked
+    assert capsys.readouterr() == cold
+    app.run([*concise, "--no-cache"])
+    assert capsys.readouterr() == cold
+    assert cold.out.count("PRF102") == sum(number % 7 for number in range(6))
+    assert app.run([*concise, "--cluster", "nonsense"]) == 2
+    (tmp_path / "002.py").write_text(SLOW_PATH)
+    assert app.run([*concise, "--cluster", "tcp://127.0.0.1:1"]) == 2
+    assert "no Dask scheduler answers there" in capsys.readouterr().err
+
+
 def test_results_come_as_they_are_known(running: Cluster, tmp_path: Path) -> None:
     """The first is here while the last waits."""
     flag = tmp_path / "flag"

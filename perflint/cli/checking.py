@@ -91,6 +91,7 @@ def _run_there(work: setup.Work, jobs: int, address: str) -> Run:
         ) from None
     if jobs and address != cluster.LOCAL:
         raise ConfigError("--jobs is about this machine; a cluster has its own workers: leave one out")
+    cluster.verify(address)  # also where the cache knows all files
 
     def run(paths: Sequence[Path]) -> Generator[Checked, None, None]:
         states: dict[Path, State | None] = {}

@@ -59,16 +59,21 @@ def run(
     processor), which ends with the run. `seen` is told which state of a file was sent. Closing the generator, or Ctrl-C, takes the work back.
     Raise ConfigError where the cluster cannot be used, or is lost.
     """
+    verify(address)
+    if not paths:
+        return
+    with _connected(address, min(processes or workers.cpus(), len(paths))) as client:
+        yield from _Run(client, address, job, paths, seen).results()
+
+
+def verify(address: str) -> None:
+    """Raise ConfigError for what `run` refuses before it looks for a scheduler."""
     if address != LOCAL and not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
         raise ConfigError(
             f"--cluster {address!r} is no address; write tcp://host:8786, tls://host:8786 or local"
         )
     if address.startswith("tls:"):
         _need_certificates(address)
-    if not paths:
-        return
-    with _connected(address, min(processes or workers.cpus(), len(paths))) as client:
-        yield from _Run(client, address, job, paths, seen).results()
 
 
 # What workers do.
