@@ -508,7 +508,7 @@ def test_killed_within_a_transaction(runs: Runs) -> None:
         db = sqlite3.connect(".perflint_cache/{FILE}", isolation_level=None)
         db.execute("pragma cache_size = 1")
         db.execute("begin immediate")
-        db.execute("update files set found = ''")
+        db.execute("update files set found = x''")
         db.executemany("insert into keys(text, day) values(?, 1)", ((f"k{{i}}" * 99,) for i in range(999)))
         os.kill(os.getpid(), signal.SIGKILL)
         """

@@ -42,7 +42,7 @@ create table if not exists installed(state blob primary key, packages text, code
 create table if not exists keys(id integer primary key, text text unique not null, day integer not null);
 create table if not exists files(
     key integer not null, path blob not null, size integer, mtime integer, inode integer, changed integer,
-    content blob, found text, sum integer, primary key(key, path)) without rowid;
+    content blob, found blob, sum integer, primary key(key, path)) without rowid;
 pragma user_version = {FORMAT};
 commit;
 """
@@ -66,7 +66,7 @@ Run = Callable[[Sequence[Path]], Generator[Checked, None, None]]
 
 class _Entry(NamedTuple):
     state: State
-    found: str  # findings, as JSON; empty for none
+    found: bytes  # findings, as JSON; empty for none
 
 
 class Cache:
@@ -176,22 +176,17 @@ class Cache:
                 for row in self._query(f"{_SELECT} and path = ?", self.key, os.fsencode(name))
             )
         return {
-            path: _Entry(State._make((*state, content)), found)
-            for path, *state, content, found, total in rows
-            if isinstance(found, str)
-            and isinstance(content, bytes)
-            and total == self._sum(path, content, found)
+            path: _Entry(State(size, mtime, inode, changed, content), found)
+            for path, size, mtime, inode, changed, content, found, total in rows
+            if type(found) is type(content) is bytes and total == crc32(path + content + found, self._salt)
         }
 
-    def _put(self, path: str, state: State, found: str) -> None:
+    def _put(self, path: str, state: State, found: bytes) -> None:
         name = os.fsencode(path)
-        self._rows.append((name, *state, found, self._sum(name, state.content, found)))
+        # The sum tells damage that SQLite does not: an entry must not pass for that of another file or key.
+        self._rows.append((name, *state, found, crc32(name + state.content + found, self._salt)))
         if len(self._rows) >= BATCH:
             self._write()
-
-    def _sum(self, path: bytes, content: bytes, found: str) -> int:
-        """Tells damage that SQLite does not: an entry must not pass for that of another file or key."""
-        return crc32(found.encode(), crc32(content, crc32(path, self._salt)))
 
     # The database.
 
@@ -368,10 +363,10 @@ def _plain(error: Exception) -> str:
 # Findings as JSON: what was written by others must not run when it is read.
 
 
-def _encode(outcome: Outcome) -> str:
+def _encode(outcome: Outcome) -> bytes:
     if not outcome.active and not outcome.suppressed:
-        return ""
-    return json.dumps([outcome.active, outcome.suppressed], default=_fields, separators=(",", ":"))
+        return b""
+    return json.dumps([outcome.active, outcome.suppressed], default=_fields, separators=(",", ":")).encode()
 
 
 def _fields(value: object) -> list[object]:
@@ -379,10 +374,8 @@ def _fields(value: object) -> list[object]:
     return list(vars(value).values())
 
 
-def _decode(text: str) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+def _decode(text: bytes) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Raise ValueError or TypeError where the text is none of ours."""
-    if not text:
-        return (), ()
     active, suppressed = json.loads(text)
     return tuple(map(_finding, active)), tuple(map(_finding, suppressed))
 

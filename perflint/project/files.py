@@ -14,6 +14,7 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -154,26 +155,27 @@ class _Search:
         """Take in the folder's files; what remains to search are the folders in it."""
         try:
             with os.scandir(folder.shown or os.curdir) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(listing, key=attrgetter("name"))
         except OSError as error:
             self.problems.append((Path(folder.shown), _reason(error)))
             return
-        if any(entry.name == ".gitignore" for entry in entries):
+        if ".gitignore" in [entry.name for entry in entries]:
             folder = folder._replace(ignores=(*folder.ignores, *_read_ignore(Path(folder.real))))
         for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            is_link = entry.is_symlink()
-            candidate = is_folder or is_link or entry.name.endswith(SUFFIXES)
-            if not candidate or self._unwanted(entry.name, is_folder, folder):
+            name, is_folder, is_link = entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()
+            candidate = is_folder or is_link or name.endswith(SUFFIXES)
+            if not candidate or self._unwanted(name, is_folder, folder):
                 continue
             if is_link:
-                self._links.append(Path(folder.shown, entry.name))
+                self._links.append(Path(folder.shown, name))
             elif is_folder:
-                yield folder.below(entry.name)
+                yield folder.below(name)
             elif entry.is_file():
-                self.files.setdefault(f"{folder.real}/{entry.name}", _join(folder.shown, entry.name))
+                self.files.setdefault(f"{folder.real}/{name}", _join(folder.shown, name))
 
     def _unwanted(self, name: str, is_folder: bool, folder: _Folder) -> bool:
+        if not (self.exclude or folder.ignores):
+            return name in DEFAULT_EXCLUDES
         tail = name + "/" * is_folder
         asked = self.exclude.check_file(folder.prefix + tail).include if self.exclude else None
         if asked is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,8 +41,8 @@ def look() -> Installed:
 
     versions = [f"{point.dist.name} {point.dist.version}" for point in points if point.dist]
     facts = [sys.version, perflint.__version__, version("libcst"), *versions]
-    for name, path in _files((str(_OWN), *folders)):
-        facts += [name, blake2b(Path(path).read_bytes()).hexdigest()]
+    for name, entry in _files((str(_OWN), *folders)):
+        facts += [name, blake2b(Path(entry.path).read_bytes()).hexdigest()]
     return Installed(blake2b(_joined(facts), digest_size=16).hexdigest(), words, folders)
 
 
@@ -50,7 +51,7 @@ def state(packages: Iterable[str] = ()) -> bytes:
     facts = [sys.version, perflint.__version__]
     for folder in sys.path:
         facts += (folder, *_distributions(folder or os.curdir))
-    facts += (f"{name} {_stamp(Path(path).stat())}" for name, path in _files((str(_OWN), *packages)))
+    facts += (f"{name} {_stamp(entry.stat())}" for name, entry in _files((str(_OWN), *packages)))
     return _joined(facts)  # not a digest of it: `hashlib` takes longer to load than this to compare
 
 
@@ -67,18 +68,18 @@ def _distributions(folder: str) -> list[str]:
         return [_stamp(path.stat())] if path.exists() else []
 
 
-def _files(folders: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Every file below the folders but what Python compiled: its name there, and its path."""
+def _files(folders: Iterable[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file below the folders but what Python compiled, and its name there."""
     for number, top in enumerate(folders):
         stack = [top]
         while stack:
             with os.scandir(stack.pop()) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(listing, key=attrgetter("name"))
             for entry in entries:
                 if entry.is_dir():
                     stack += [entry.path] * (entry.name != "__pycache__")
                 else:
-                    yield f"{number} {entry.path[len(top) :]}", entry.path
+                    yield f"{number} {entry.path[len(top) :]}", entry
 
 
 def _stamp(status: os.stat_result) -> str:
