@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +67,9 @@ Run = Callable[[Sequence[Path]], Generator[Checked, None, None]]
 class _Entry(NamedTuple):
     state: State
     found: bytes  # findings, as JSON; empty for none
+
+
+_NOTHING = _Entry(State(0, 0, 0, 0, b""), b"")  # was found; the state is no longer needed
 
 
 class Cache:
@@ -128,11 +131,12 @@ class Cache:
     def _lookup(self, names: Sequence[str]) -> dict[str, _Entry]:
         """The entries that still hold."""
         entries = self._entries(names)
-        return {
-            name: entry
-            for name in names
-            if (entry := entries.get(os.fsencode(name))) and self._holds(name, entry)
-        }
+        known = {}
+        for name in names:
+            entry = entries.pop(os.fsencode(name), None)
+            if entry and self._holds(name, entry):
+                known[name] = entry if entry.found else _NOTHING
+        return known
 
     def _holds(self, name: str, entry: _Entry) -> bool:
         try:
@@ -166,20 +170,22 @@ class Cache:
     # Entries.
 
     def _entries(self, names: Sequence[str]) -> dict[bytes, _Entry]:
-        rows: Iterable[Any]
-        if len(names) > FEW:
-            rows = self._query(_SELECT, self.key)
-        else:
-            rows = (
-                row
-                for name in names
-                for row in self._query(f"{_SELECT} and path = ?", self.key, os.fsencode(name))
-            )
-        return {
-            path: _Entry(State(size, mtime, inode, changed, content), found)
-            for path, size, mtime, inode, changed, content, found, total in rows
-            if type(found) is type(content) is bytes and total == crc32(path + content + found, self._salt)
-        }
+        entries = {}
+        with self._careful():
+            for path, size, mtime, inode, changed, content, found, total in self._rows_of(names):
+                if type(path) is type(found) is type(content) is bytes and total == crc32(
+                    path + content + found, self._salt
+                ):
+                    entries[path] = _Entry(State(size, mtime, inode, changed, content), found)
+        return entries
+
+    def _rows_of(self, names: Sequence[str]) -> Iterator[Any]:
+        if self._db and len(names) > FEW:
+            yield from self._db.execute(_SELECT, (self.key,))
+        elif self._db:
+            one = f"{_SELECT} and path = ?"
+            for name in names:
+                yield from self._db.execute(one, (self.key, os.fsencode(name)))
 
     def _put(self, path: str, state: State, found: bytes) -> None:
         name = os.fsencode(path)
