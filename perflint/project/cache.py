@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from perflint.model.config import Config
-from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+from perflint.model.diagnostics import Severity
 from perflint.model.outcome import Outcome
+from perflint.project import stored
 from perflint.project.installed import Installed
 
 FORMAT = 1
@@ -82,12 +83,17 @@ class Cache:
         self._rows: list[tuple[object, ...]] = []
         self.key = ""
         self._salt = 0
-        with self._careful():
-            _prepare(folder)
-            self._open()
+        self._useless = False
 
     def installed(self, state: Callable[[Sequence[str]], bytes], look: Callable[[], Installed]) -> Installed:
         """What `look` says, from the cache where `state` is as it was then."""
+        self._open()
+        try:
+            return self._installed(state, look)
+        finally:
+            self._drop()
+
+    def _installed(self, state: Callable[[Sequence[str]], bytes], look: Callable[[], Installed]) -> Installed:
         for (packages,) in self._query("select distinct packages from installed"):
             with suppress(ValueError, TypeError, OSError):
                 folders = tuple(json.loads(packages))
@@ -115,9 +121,10 @@ class Cache:
 
     def through(self, names: Sequence[str], check: Run) -> Generator[Outcome, None, None]:
         """The outcome of each file, in order; `check` is asked about those that are not known."""
-        known = self._lookup(names)
-        with closing(check([Path(name) for name in names if name not in known])) as checked:
-            try:
+        self._open()
+        try:
+            known = self._lookup(names)
+            with closing(check([Path(name) for name in names if name not in known])) as checked:
                 for name in names:
                     entry = known.pop(name, None)
                     outcome = _recall(name, entry) if entry else None
@@ -125,8 +132,8 @@ class Cache:
                         outcome, state = next(checked if entry is None else check([Path(name)]))
                         self._store(outcome, state)
                     yield outcome
-            finally:
-                self._close()
+        finally:
+            self._close()
 
     def _lookup(self, names: Sequence[str]) -> dict[str, _Entry]:
         """The entries that still hold."""
@@ -155,7 +162,7 @@ class Cache:
         """Keep an outcome of the file in that state; a crash is not kept, it may not happen again."""
         if state is None or any(finding.code == "PRF001" for finding in outcome.active):
             return
-        self._put(outcome.path, state, _encode(outcome))
+        self._put(outcome.path, state, stored.encode(outcome))
 
     def _close(self) -> None:
         """Write what is new, and once a day remove what is old."""
@@ -163,9 +170,7 @@ class Cache:
         with self._careful():
             if self._db and self.key:
                 self._clean(self._db)
-        if self._db:
-            self._db.close()
-            self._db = None
+        self._drop()
 
     # Entries.
 
@@ -197,6 +202,12 @@ class Cache:
     # The database.
 
     def _open(self) -> None:
+        with self._careful():
+            if not self._useless:
+                _prepare(self.folder)
+                self._connect()
+
+    def _connect(self) -> None:
         self._db = sqlite3.connect(self.folder / FILE, timeout=PATIENCE, isolation_level=None)
         # A power cut may damage the cache, a kill does not; and a damaged one is made anew.
         self._db.execute("pragma synchronous = off")
@@ -243,7 +254,8 @@ class Cache:
             yield
         except (OSError, sqlite3.Error) as error:
             self._drop()
-            if not _is_damage(error):
+            self._useless = not _is_damage(error)
+            if self._useless:
                 self._warn(
                     f"cache {self.folder}: {_plain(error)}; going on without it (set cache-dir, or --no-cache)"
                 )
@@ -251,10 +263,11 @@ class Cache:
             try:
                 for name in (FILE, f"{FILE}-journal"):
                     (self.folder / name).unlink(missing_ok=True)
-                self._open()
+                self._connect()
                 self._warn(f"cache {self.folder}: was damaged; made anew")
             except (OSError, sqlite3.Error) as second:
                 self._drop()
+                self._useless = True
                 self._warn(f"cache {self.folder}: damaged, and {_plain(second)}; going on without it")
 
     def _drop(self) -> None:
@@ -271,7 +284,7 @@ def _recall(name: str, entry: _Entry) -> Outcome | None:
     try:
         raw, state = read(name, entry.state)
         if state and state.content == entry.state.content:
-            return Outcome(name, *_decode(entry.found), raw)
+            return Outcome(name, *stored.decode(entry.found), raw)
     except (OSError, ValueError, TypeError):
         pass
     return None
@@ -364,36 +377,3 @@ def _is_damage(error: Exception) -> bool:
 
 def _plain(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
-
-
-# Findings as JSON: what was written by others must not run when it is read.
-
-
-def _encode(outcome: Outcome) -> bytes:
-    if not outcome.active and not outcome.suppressed:
-        return b""
-    return json.dumps([outcome.active, outcome.suppressed], default=_fields, separators=(",", ":")).encode()
-
-
-def _fields(value: object) -> list[object]:
-    """The fields of a Finding or a Fix, in order."""
-    return list(vars(value).values())
-
-
-def _decode(text: bytes) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Raise ValueError or TypeError where the text is none of ours."""
-    active, suppressed = json.loads(text)
-    return tuple(map(_finding, active)), tuple(map(_finding, suppressed))
-
-
-def _finding(fields: Any) -> Finding:
-    code, name, severity, span, message, payoff, fix, related = fields
-    notes = tuple((Span(*place), note) for place, note in related)
-    return Finding(
-        code, name, Severity(severity), Span(*span), message, payoff, _fix(fix) if fix else None, notes
-    )
-
-
-def _fix(fields: Any) -> Fix:
-    title, edits, applicability = fields
-    return Fix(title, tuple(Edit(Span(*span), text) for span, text in edits), Applicability(applicability))
