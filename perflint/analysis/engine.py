@@ -96,21 +96,30 @@ def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> 
         return
     facts = Facts(source, tree)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
-    depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
+    depths = [(too_deep(plan[0].node), plan) for plan in plans]
     try:
-        trees = [(parse(source, region), alive) for region, alive, deep in depths if not deep]
+        found = [item for deep, plan in depths if not deep for item in _region(source, facts, config, *plan)]
     except TreeError:  # a function that cannot be read alone
         try:
-            trees = [(parse(source, facts.module), rules)]
+            found = list(_region(source, facts, config, facts.module, rules))
         except TreeError as error:
             yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return
-    for region, _, deep in depths:
+    for deep, (region, _) in depths:
         if deep:
             start = region.span.start
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
-    for region_tree, alive in trees:
-        yield from _visit(Context(source, facts, region_tree, config), alive)
+    yield from found
+
+
+def _region(
+    source: Source, facts: Facts, config: Config, region: Region, rules: tuple[Rule, ...]
+) -> Iterator[Finding]:
+    """What the rules find in one region, whose tree goes when they are done: a file's trees never stand
+    beside each other. Raise TreeError where LibCST cannot read it."""
+    context = Context(source, facts, parse(source, region), config)
+    yield from _visit(context, rules)
+    context.forget()
 
 
 def _plans(

@@ -189,6 +189,7 @@ class _Walk:
         self.source = facts.source
         self.stack: list[tuple[ast.AST, _Place]] = []
         self.imports: list[Span] = []  # those outside of functions
+        self.walrus = b":=" in facts.source.data
 
     def run(self) -> None:
         top = _Place(self.facts.module, False, True)
@@ -204,7 +205,7 @@ class _Walk:
                 handler(self, node, place)
             elif place.top:
                 self.bind_walrus(node)
-        if b":=" in self.source.data:
+        if self.walrus:
             self.mark_walrus()
 
     def push(self, nodes: list[ast.stmt], place: _Place) -> None:
@@ -323,7 +324,7 @@ class _Walk:
             self.bind_target(target.value, node)
 
     def bind_walrus(self, node: ast.AST) -> None:
-        if b":=" in self.source.data:
+        if self.walrus:
             for part in ast.walk(node):
                 if isinstance(part, ast.NamedExpr):
                     self.bind(part.target.id, part)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+from weakref import ReferenceType
 
 import libcst as cst
 
@@ -38,11 +40,15 @@ class Scope:
 
     kind: ScopeKind
     node: cst.CSTNode
-    parent: Scope | None
+    above: ReferenceType[Scope] | None  # weak: without a cycle a region's tree goes when it is done with
     children: list[Scope] = field(default_factory=list)
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     reads: dict[str, list[cst.Name]] = field(default_factory=dict)
     declared: dict[str, Literal["global", "nonlocal"]] = field(default_factory=dict)
+
+    @property
+    def parent(self) -> Scope | None:
+        return self.above() if self.above else None
 
     def within(self) -> Iterator[Scope]:
         """All scopes nested in this one, at any depth."""
@@ -67,11 +73,16 @@ class Scope:
 
     def captures(self, name: str) -> list[Scope]:
         """The nested scopes that read or rebind this scope's `name`."""
-        return [
-            scope
-            for scope in self.within()
-            if name in (scope.reads | scope.declared) and scope.owner(name) is self
-        ]
+        return [scope for scope in self._users.get(name, ()) if scope.owner(name) is self]
+
+    @cached_property
+    def _users(self) -> dict[str, list[Scope]]:
+        """The nested scopes by the names that they read or declare; asked for when all are known."""
+        users: dict[str, list[Scope]] = {}
+        for scope in self.within():
+            for name in scope.reads.keys() | scope.declared.keys():
+                users.setdefault(name, []).append(scope)
+        return users
 
 
 class Names:
@@ -193,7 +204,7 @@ class _Builder:
         self.push(scope, *nodes)
 
     def open(self, kind: ScopeKind, node: cst.CSTNode, parent: Scope) -> Scope:
-        scope = Scope(kind, node, parent)
+        scope = Scope(kind, node, ReferenceType(parent))
         parent.children.append(scope)
         self.names._scopes[node] = scope
         return scope
@@ -223,10 +234,7 @@ class _Builder:
     def name(self, node: cst.Name, scope: Scope) -> None:
         scope.reads.setdefault(node.value, []).append(node)
 
-    def attribute(self, node: cst.Attribute, scope: Scope) -> None:
-        self.push(scope, node.value)
-
-    def argument(self, node: cst.Arg, scope: Scope) -> None:
+    def value(self, node: cst.Attribute | cst.Arg, scope: Scope) -> None:
         self.push(scope, node.value)
 
     def function(self, node: cst.FunctionDef, scope: Scope) -> None:
@@ -372,8 +380,7 @@ def _dotted(node: cst.CSTNode) -> str:
 
 _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.Name: _Builder.name,
-    cst.Attribute: _Builder.attribute,
-    cst.Arg: _Builder.argument,
+    **dict.fromkeys((cst.Attribute, cst.Arg), _Builder.value),
     cst.FunctionDef: _Builder.function,
     cst.Lambda: _Builder.lambda_,
     cst.ClassDef: _Builder.class_,
@@ -384,13 +391,10 @@ _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.NamedExpr: _Builder.walrus,
     cst.For: _Builder.loop,
     cst.WithItem: _Builder.with_item,
-    cst.ExceptHandler: _Builder.handler,
-    cst.ExceptStarHandler: _Builder.handler,
+    **dict.fromkeys((cst.ExceptHandler, cst.ExceptStarHandler), _Builder.handler),
     cst.Del: _Builder.delete,
-    cst.Import: _Builder.import_,
-    cst.ImportFrom: _Builder.import_,
+    **dict.fromkeys((cst.Import, cst.ImportFrom), _Builder.import_),
     **dict.fromkeys((cst.MatchAs, cst.MatchStar, cst.MatchMapping), _Builder.pattern),
     cst.MatchKeywordElement: _Builder.keyword_pattern,
-    cst.Global: _Builder.declaration,
-    cst.Nonlocal: _Builder.declaration,
+    **dict.fromkeys((cst.Global, cst.Nonlocal), _Builder.declaration),
 }

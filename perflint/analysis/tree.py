@@ -49,6 +49,7 @@ class Tree:
         self.region = region
         self.module = _parse_module(text)
         self.root = _root(self.module, region)
+        self._before: dict[cst.CSTNode | None, dict[cst.CSTNode, cst.BaseStatement]] = {}  # by block
         self._text = text.encode()
         self._shift = region.span.start - len(prefix)
 
@@ -98,6 +99,15 @@ class Tree:
         while not isinstance(node, cst.BaseStatement):
             node = self._parents[node]
         return node
+
+    def before(self, node: cst.BaseStatement) -> cst.BaseStatement | None:
+        """The statement directly before `node` in its block."""
+        block = self.parent(node)
+        if block not in self._before:
+            body = getattr(block, "body", ())
+            body = body if isinstance(body, (list, tuple)) else ()
+            self._before[block] = dict(zip(body[1:], body, strict=False))
+        return self._before[block].get(node)
 
     def comments(self, span: Span) -> bool:
         """Whether a comment stands inside `span`."""

@@ -81,6 +81,7 @@ class Accumulators:
         self.kinds = kinds
         self.flow = flow
         self._found: dict[cst.CSTNode, list[Accumulator]] = {}
+        self._methods: dict[LoopNode, dict[str, set[str | None]]] = {}  # attributes, and whose they are
         self._grown: dict[LoopNode, dict[str, list[Accumulator]]] = {}
 
     def of(self, node: cst.CSTNode) -> list[Accumulator]:
@@ -139,13 +140,14 @@ class Accumulators:
         owned = self._method_line(target, scope)
         if owned is None or not isinstance(target, cst.Attribute):
             return False
+        if loop not in self._methods:
+            self._methods[loop] = {}
+            for node in walk(loop):
+                if isinstance(node, cst.Attribute):
+                    self._methods[loop].setdefault(node.attr.value, set()).add(dotted(node.value))
         emptiers = self.names.facts.stores.setters(owned, target.attr.value)
-        return any(
-            isinstance(node, cst.Attribute)
-            and node.attr.value in emptiers
-            and dotted(node.value) == dotted(target.value)
-            for node in walk(loop)
-        )
+        used = self._methods[loop]
+        return any(dotted(target.value) in used.get(name, ()) for name in emptiers)
 
     # Kinds
 
