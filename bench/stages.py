@@ -28,8 +28,8 @@ class Stage(NamedTuple):
     size: Size | None = None
 
 
-def _read(_: tuple[Any, ...], result: bytes) -> int:
-    return len(result)
+def _read(_: tuple[Any, ...], result: tuple[bytes, object]) -> int:
+    return len(result[0])
 
 
 def _source(arguments: tuple[Any, ...], _: object) -> int:
@@ -43,7 +43,7 @@ def _region(arguments: tuple[Any, ...], _: object) -> int:
 
 STAGES = (
     Stage("find files", "perflint.project.files:find"),
-    Stage("read", "pathlib:Path.read_bytes", _read),
+    Stage("read", "perflint.project.jobs:read", _read),
     Stage("read", "perflint.project.jobs:Source"),
     Stage("load rules", "perflint.analysis.registry:rules"),
     Stage("ast", "perflint.analysis.engine:_parse", _source),

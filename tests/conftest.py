@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the *.py.fixed files")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test finds a cache where it does not look for one."""
+    os.environ["PERFLINT_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))

@@ -99,9 +99,8 @@ def test_a_generated_tree(running: Cluster, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_our_own_sources(running: Cluster) -> None:
-    paths = [
-        *files.find([ROOT / "perflint" / "reports", ROOT / "fixtures" / "list-insert-front"], ROOT).files
-    ]
+    folders = [ROOT / "perflint" / "reports", ROOT / "fixtures" / "list-insert-front"]
+    paths = [Path(name) for name in files.find(folders, ROOT).files]
     found = check(paths, running.address, ROOT)
     assert found == alone(paths, ROOT)
     assert any(codes(found))
@@ -115,6 +114,25 @@ def test_a_cluster_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str
         reports.append(capsys.readouterr())
     assert reports[0] == reports[1]
     assert reports[0].out.count("PRF102") > 12
+
+
+def test_what_the_cache_knows_is_not_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(tmp_path, 6)
+    monkeypatch.setenv("PERFLINT_CACHE_DIR", str(tmp_path / "cache"))
+    concise = ["check", str(tmp_path), "--output-format", "concise", "-q"]
+    app.run([*concise, "--cluster", "local", "--jobs", "1"])
+    cold = capsys.readouterr()
+    app.run([*concise, "--cluster", "tcp://127.0.0.1:1"])  # where nobody answers, and nobody is asked
+    assert capsys.readouterr() == cold
+    app.run([*concise, "--no-cache"])
+    assert capsys.readouterr() == cold
+    assert cold.out.count("PRF102") == sum(number % 7 for number in range(6))
+    assert app.run([*concise, "--cluster", "nonsense"]) == 2
+    (tmp_path / "002.py").write_text(SLOW_PATH)
+    assert app.run([*concise, "--cluster", "tcp://127.0.0.1:1"]) == 2
+    assert "no Dask scheduler answers there" in capsys.readouterr().err
 
 
 def test_results_come_as_they_are_known(running: Cluster, tmp_path: Path) -> None:

@@ -101,11 +101,11 @@ def test_interrupt_ends_quietly(tmp_path: Path) -> None:
 
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
-        def interrupt(self, path):
+        def interrupt(self, path, raw):
             os.killpg(os.getpgid(0), signal.SIGINT)
             signal.pause()
 
-        jobs.Check.__call__ = interrupt
+        jobs.Check.text = interrupt
         sys.exit(app.run(["check", ".", "--jobs", "2"]))
         """
     run = subprocess.run(

@@ -70,10 +70,10 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest command where there is none of that name."""
-        from perflint.project.settings import nearest_name
-
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
+            from perflint.project.settings import nearest_name
+
             path = f"; did you mean 'perflint check {name}'?" if Path(name).exists() else ""
             raise ConfigError(f"no such command {name!r}{path or nearest_name(name, self.commands)}")
         return super().resolve_command(ctx, args)
@@ -83,9 +83,9 @@ class _Choice(click.Choice):  # type: ignore[type-arg]  # not generic before cli
     """A choice that names the nearest one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from perflint.project.settings import nearest_name
-
         if value not in self.choices:
+            from perflint.project.settings import nearest_name
+
             self.fail(
                 f"{value!r} is none of {', '.join(self.choices)}{nearest_name(value, self.choices)}",
                 param,
@@ -150,6 +150,7 @@ def command() -> None:
 @click.option(
     "--cluster", metavar="ADDRESS", help="Check on this Dask cluster; `local` starts one on this machine."
 )
+@click.option("--no-cache", is_flag=True, help="Neither use nor write the cache.")
 def check(paths: tuple[Path, ...], **options: Any) -> int:
     """Report what costs more than it needs to."""
     from perflint.cli import checking

@@ -7,15 +7,17 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perflint.cli import setup
 from perflint.cli.terminal import output, progress
 from perflint.model.config import ConfigError
 from perflint.model.outcome import Outcome
-from perflint.project import workers
 from perflint.reports import FORMATS
 from perflint.reports.summary import Tally, summary, table
+
+if TYPE_CHECKING:
+    from perflint.project.cache import Checked, Run, State
 
 
 def check(
@@ -26,12 +28,13 @@ def check(
     statistics: bool,
     quiet: bool,
     jobs: int,
+    no_cache: bool,
     cluster: str | None,
     **options: Any,
 ) -> int:
     """Check and report; return the exit code."""
     began = time.monotonic()
-    work = setup.work(paths, **options)
+    work = setup.work(paths, use_cache=not no_cache, **options)
     if cluster is not None and work.stdin is not None:
         raise ConfigError("--cluster is for files, - (standard input) is one text: leave one out")
     tally = Tally()
@@ -62,8 +65,24 @@ def _outcomes(
 
 
 def _checked(work: setup.Work, jobs: int, address: str | None) -> Generator[Outcome, None, None]:
-    if address is None:
-        return workers.run(work.check, work.paths, jobs)
+    run = _run_here(work, jobs) if address is None else _run_there(work, jobs, address)
+    if work.cache is not None:
+        return work.cache.through(work.paths, run)
+    return (outcome for outcome, _ in run([Path(name) for name in work.paths]))
+
+
+def _run_here(work: setup.Work, jobs: int) -> Run:
+    def run(paths: Sequence[Path]) -> Generator[Checked, None, None]:
+        if paths:
+            from perflint.project import workers
+            from perflint.project.jobs import Recorded
+
+            yield from workers.run(Recorded(work.check), paths, jobs)
+
+    return run
+
+
+def _run_there(work: setup.Work, jobs: int, address: str) -> Run:
     try:
         from perflint.project import cluster
     except ImportError as error:
@@ -72,4 +91,13 @@ def _checked(work: setup.Work, jobs: int, address: str | None) -> Generator[Outc
         ) from None
     if jobs and address != cluster.LOCAL:
         raise ConfigError("--jobs is about this machine; a cluster has its own workers: leave one out")
-    return cluster.run(work.check, work.paths, address, jobs)
+    cluster.verify(address)  # also where the cache knows all files
+
+    def run(paths: Sequence[Path]) -> Generator[Checked, None, None]:
+        states: dict[Path, State | None] = {}
+        outcomes = cluster.run(work.check, paths, address, jobs, states.__setitem__)
+        with closing(outcomes):
+            for path, outcome in zip(paths, outcomes, strict=True):
+                yield outcome, states.pop(path, None)
+
+    return run

@@ -82,7 +82,7 @@ def _results(work: setup.Work, job: Fix, jobs: int, quiet: bool) -> Generator[Fi
         yield _fix_stdin(work, job)
         return
     yield from map(Fixed, work.problems)
-    with closing(workers.run(job, work.paths, jobs)) as results:
+    with closing(workers.run(job, [Path(name) for name in work.paths], jobs)) as results:
         yield from progress(
             results, len(work.paths), lambda fixed: bool(fixed.outcome.active or fixed.after), quiet
         )

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perflint.cli.terminal import warn
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
-from perflint.project import files, jobs, settings, shards
+from perflint.project import files, settings
+
+if TYPE_CHECKING:
+    from perflint.project.cache import Cache
+    from perflint.project.installed import Installed
+    from perflint.project.jobs import Check
+    from perflint.project.shards import Shard
 
 STDIN = Path("-")
 
@@ -22,13 +29,17 @@ class Work:
 
     config: Config
     root: Path
-    paths: tuple[Path, ...] = ()
+    paths: tuple[str, ...] = ()
     problems: tuple[Outcome, ...] = ()
     stdin: Path | None = None  # what the text is called
+    cache: Cache | None = None
 
     @cached_property
-    def check(self) -> jobs.Check:
-        return jobs.Check(self.config, self.root)
+    def check(self) -> Check:
+        # With all rules, which a run that finds all in the cache does without.
+        from perflint.project.jobs import Check
+
+        return Check(self.config, self.root)
 
     @property
     def passed_over(self) -> bool:
@@ -41,11 +52,11 @@ def work(
     config_file: Path | None,
     stdin_filename: str | None,
     shard: str | None = None,
+    use_cache: bool = False,
     **overrides: object,
 ) -> Work:
     """Find out what to do. Raise ConfigError for wrong usage and settings."""
-    _refuse_namesake()
-    part = shards.parse(shard) if shard is not None else shards.WHOLE
+    part = _part(shard)
     if STDIN in paths and len(paths) > 1:
         raise ConfigError("- (standard input) stands alone; leave out the other paths")
     if stdin_filename and STDIN not in paths:
@@ -55,18 +66,64 @@ def work(
     stdin = Path(stdin_filename or "stdin") if STDIN in paths else None
     starts = [stdin] if stdin else paths or [Path()]
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value not in (None, ())}
-    config, root = settings.load(settings.common_folder(starts), config_file, given)
+    place = settings.locate(settings.common_folder(starts), config_file)
+    root = place.root.resolve()
+    if use_cache and not stdin:
+        config, cache = _cached(place, root, given)
+    else:
+        _refuse_namesake()
+        config, cache = settings.read(place, given), None
     if stdin:
         return Work(config, root, stdin=stdin)
     found = files.find(starts, root, config.exclude)
     if not found.files and not found.problems:
         warn("no Python files under these paths; nothing to do")
-    problems = tuple(
-        jobs.problem(path, f"cannot be searched: {reason}")
-        for path, reason in found.problems
-        if part.holds(path, root)
-    )
-    return Work(config, root, tuple(path for path in found.files if part.holds(path, root)), problems)
+    if part:
+        found = files.Found(
+            tuple(name for name in found.files if part.holds(Path(name), root)),
+            tuple(problem for problem in found.problems if part.holds(problem[0], root)),
+        )
+    return Work(config, root, found.files, _problems(found), cache=cache)
+
+
+def _part(shard: str | None) -> Shard | None:
+    if shard is None:
+        return None
+    from perflint.project import shards
+
+    return shards.parse(shard)
+
+
+def _problems(found: files.Found) -> tuple[Outcome, ...]:
+    if not found.problems:
+        return ()
+    from perflint.project.jobs import problem
+
+    return tuple(problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
+
+
+def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache | None]:
+    """The configuration, and the cache of what was found under it; the cache knows what may be selected, too."""
+    from perflint.project import installed
+    from perflint.project.cache import Cache
+
+    cache = Cache(settings.cache_folder(place), warn)
+    try:
+        here = cache.installed(installed.state, _look)
+    except OSError as error:  # perflint in an archive, for one
+        warn(f"cannot tell what is installed ({error}); going on without the cache")
+        _refuse_namesake()
+        return settings.read(place, given), None
+    config = settings.read(place, given, lambda: here.words)
+    cache.use(config, root, here.code)
+    return config, cache
+
+
+def _look() -> Installed:
+    from perflint.project import installed
+
+    _refuse_namesake()
+    return installed.look()
 
 
 def read_stdin() -> bytes:

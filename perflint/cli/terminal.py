@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from perflint.model.config import ConfigError
-from perflint.project.writing import usual_mode
 from perflint.reports.style import PLAIN, Style, style_for
 
 T = TypeVar("T")
@@ -39,6 +37,10 @@ def output(file: Path | None) -> Iterator[tuple[TextIO, Style]]:
 
 @contextmanager
 def _whole(file: Path) -> Iterator[TextIO]:
+    import tempfile
+
+    from perflint.project.writing import usual_mode
+
     if file.exists() and not file.is_file():  # a device or a pipe
         with file.open("w", encoding="utf-8") as stream:
             yield stream

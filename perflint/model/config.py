@@ -59,6 +59,7 @@ class Config:
     default_timeout: int = 30  # the seconds that fixes set on requests
     debug_any_host: bool = False  # PRF701 counts debug mode on any address, 127.0.0.1 too
     pedantic: bool = False  # report what is only likely, too
+    cache_dir: str = ".perflint_cache"  # where `check` keeps what it found; relative to the root
 
 
 def parse_target(text: str) -> Target:

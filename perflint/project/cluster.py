@@ -17,7 +17,7 @@ import tempfile
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +37,7 @@ from perflint.analysis import registry
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
 from perflint.project import jobs, workers
+from perflint.project.cache import State, read
 
 LOCAL = "local"
 CONNECT = 5.0  # seconds for a scheduler to answer
@@ -45,25 +46,34 @@ TICK = 2.0  # seconds between two looks at the workers
 
 
 def run(
-    job: jobs.Check, paths: Sequence[Path], address: str, processes: int = 0
+    job: jobs.Check,
+    paths: Sequence[Path],
+    address: str,
+    processes: int = 0,
+    seen: Callable[[Path, State | None], object] = lambda *_: None,
 ) -> Generator[Outcome, None, None]:
     """What `job` finds in each file, in order, as soon as it is known.
 
     `address` is a scheduler's (`tcp://host:port`, or `tls://` with the certificates that Dask's own
     configuration names), or `local`: a cluster of `processes` workers on this machine (0: one for each
-    processor), which ends with the run. Closing the generator, or Ctrl-C, takes the work back.
+    processor), which ends with the run. `seen` is told which state of a file was sent. Closing the generator, or Ctrl-C, takes the work back.
     Raise ConfigError where the cluster cannot be used, or is lost.
     """
+    verify(address)
+    if not paths:
+        return
+    with _connected(address, min(processes or workers.cpus(), len(paths))) as client:
+        yield from _Run(client, address, job, paths, seen).results()
+
+
+def verify(address: str) -> None:
+    """Raise ConfigError for what `run` refuses before it looks for a scheduler."""
     if address != LOCAL and not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
         raise ConfigError(
             f"--cluster {address!r} is no address; write tcp://host:8786, tls://host:8786 or local"
         )
     if address.startswith("tls:"):
         _need_certificates(address)
-    if not paths:
-        return
-    with _connected(address, min(processes or workers.cpus(), len(paths))) as client:
-        yield from _Run(client, address, job, paths).results()
 
 
 # What workers do.
@@ -225,11 +235,19 @@ class _Batch:
 class _Run:
     """What is to be done, what workers are at, and what is done but not yet due."""
 
-    def __init__(self, client: Any, address: str, job: jobs.Check, paths: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        address: str,
+        job: jobs.Check,
+        paths: Sequence[Path],
+        seen: Callable[[Path, State | None], object],
+    ) -> None:
         self.client = client
         self.address = address
         self.job = job
         self.paths = paths
+        self.seen = seen
         self.threads = 0
         self.looked = self.staffed = time.monotonic()  # at the workers; there were some
         self._look()
@@ -272,9 +290,12 @@ class _Run:
         for index in batch:
             path = self.paths[index]
             try:
-                files.append((index, (str(path), path.read_bytes(), self.job.config_for(path))))
+                raw, state = read(path)
             except OSError as error:
                 self.done[index] = jobs.unreadable(path, error)
+                continue
+            self.seen(path, state)
+            files.append((index, (str(path), raw, self.job.config_for(path))))
         if not files:
             return
         task = pickle.dumps(_Task(environment(), tuple(file for _, file in files)))

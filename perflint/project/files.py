@@ -14,12 +14,14 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, NamedTuple
 
 from perflint.model.config import ConfigError
+
+if TYPE_CHECKING:  # it is loaded where something is excluded or ignored
+    from pathspec import GitIgnoreSpec
 
 SUFFIXES = (".py", ".pyi", ".pyw")
 
@@ -34,6 +36,7 @@ DEFAULT_EXCLUDES = frozenset(
         ".ipynb_checkpoints",
         ".mypy_cache",
         ".nox",
+        ".perflint_cache",
         ".pyenv",
         ".pytest_cache",
         ".ruff_cache",
@@ -55,9 +58,9 @@ _SHEBANG = re.compile(rb"#!.*\bpython")
 
 
 class Found(NamedTuple):
-    """The files, sorted and each once, and what could not be searched with the reason."""
+    """The names of the files, sorted and each once, and what could not be searched with the reason."""
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]  # text: making thousands of Path objects takes as long as finding them
     problems: tuple[tuple[Path, str], ...]
 
 
@@ -70,12 +73,18 @@ def find(paths: Iterable[Path], root: Path, exclude: Sequence[str] = ()) -> Foun
     for path in paths:
         search.named(path)
     search.links()
-    return Found(tuple(sorted(search.files.values(), key=str)), tuple(sorted(search.problems)))
+    return Found(tuple(sorted(search.files.values())), tuple(sorted(search.problems)))
 
 
 def excluded(path: Path, root: Path, exclude: Sequence[str]) -> bool:
     """Whether `exclude` rules out this file or one of the folders it is in."""
-    return bool(exclude) and GitIgnoreSpec.from_lines(exclude).match_file(_relative(path, root))
+    return bool(exclude) and _spec(exclude).match_file(_relative(path, root))
+
+
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 class _Rules(NamedTuple):
@@ -86,21 +95,23 @@ class _Rules(NamedTuple):
 
 
 class _Folder(NamedTuple):
-    """A folder to search: as the user calls it, where it really is, and what is ignored in it."""
+    """A folder to search: as the user calls it, where it really is and from the root, and what is ignored in it."""
 
-    shown: Path
+    shown: str
     real: str
+    prefix: str  # of the names in it, relative to the root
     ignores: tuple[_Rules, ...]
 
     def below(self, name: str) -> _Folder:
-        return _Folder(self.shown / name, f"{self.real}/{name}", self.ignores)
+        prefix = f"{self.prefix}{name}/"
+        return _Folder(_join(self.shown, name), f"{self.real}/{name}", prefix, self.ignores)
 
 
 class _Search:
     def __init__(self, root: Path, exclude: Sequence[str]) -> None:
         self.root = root
-        self.exclude = GitIgnoreSpec.from_lines(exclude)
-        self.files: dict[str, Path] = {}  # by real path
+        self.exclude = _spec(exclude) if exclude else None
+        self.files: dict[str, str] = {}  # by real path
         self.problems: list[tuple[Path, str]] = []
         self._seen: set[str] = set()  # real paths of folders
         self._links: deque[Path] = deque()
@@ -112,12 +123,12 @@ class _Search:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: {_reason(error)}") from None
         is_folder = stat.S_ISDIR(mode)
-        if self.exclude.match_file(_relative(path, self.root) + "/" * is_folder):
+        if self.exclude and self.exclude.match_file(_relative(path, self.root) + "/" * is_folder):
             return
         if is_folder:
             self.folder(path)
         elif path.suffix in SUFFIXES or (stat.S_ISREG(mode) and _is_script(path)):
-            self.files.setdefault(_real(path), path)
+            self.files.setdefault(_real(path), str(path))
 
     def links(self) -> None:
         """Search behind symbolic links, after all else so that a file goes by its real name if it can."""
@@ -126,11 +137,14 @@ class _Search:
             if path.is_dir():
                 self.folder(path)
             elif path.is_file() and path.suffix in SUFFIXES:
-                self.files.setdefault(_real(path), path)
+                self.files.setdefault(_real(path), str(path))
 
     def folder(self, top: Path) -> None:
         real = _real(top)
-        stack = [_Folder(top, real, _ignores_above(Path(real)))]
+        relative = _relative(top, self.root)
+        prefix = "" if relative == "." else relative + "/"
+        shown = "" if top == Path() else str(top)
+        stack = [_Folder(shown, real, prefix, _ignores_above(Path(real)))]
         while stack:
             folder = stack.pop()
             if folder.real not in self._seen:
@@ -140,34 +154,36 @@ class _Search:
     def _entries(self, folder: _Folder) -> Iterator[_Folder]:
         """Take in the folder's files; what remains to search are the folders in it."""
         try:
-            with os.scandir(folder.shown) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            with os.scandir(folder.shown or os.curdir) as listing:
+                entries = sorted(listing, key=attrgetter("name"))
         except OSError as error:
-            self.problems.append((folder.shown, _reason(error)))
+            self.problems.append((Path(folder.shown), _reason(error)))
             return
-        if any(entry.name == ".gitignore" for entry in entries):
+        if ".gitignore" in [entry.name for entry in entries]:
             folder = folder._replace(ignores=(*folder.ignores, *_read_ignore(Path(folder.real))))
-        relative = _relative(folder.shown, self.root)
-        prefix = "" if relative == "." else relative + "/"
         for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            is_link = entry.is_symlink()
-            candidate = is_folder or is_link or entry.name.endswith(SUFFIXES)
-            if not candidate or self._unwanted(entry.name, is_folder, folder, prefix):
+            name, is_folder, is_link = entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()
+            candidate = is_folder or is_link or name.endswith(SUFFIXES)
+            if not candidate or self._unwanted(name, is_folder, folder):
                 continue
             if is_link:
-                self._links.append(folder.shown / entry.name)
+                self._links.append(Path(folder.shown, name))
             elif is_folder:
-                yield folder.below(entry.name)
+                yield folder.below(name)
             elif entry.is_file():
-                self.files.setdefault(f"{folder.real}/{entry.name}", folder.shown / entry.name)
+                self.files.setdefault(f"{folder.real}/{name}", _join(folder.shown, name))
 
-    def _unwanted(self, name: str, is_folder: bool, folder: _Folder, prefix: str) -> bool:
+    def _unwanted(self, name: str, is_folder: bool, folder: _Folder) -> bool:
+        if not (self.exclude or folder.ignores):
+            return name in DEFAULT_EXCLUDES
         tail = name + "/" * is_folder
-        asked = self.exclude.check_file(prefix + tail).include
+        asked = self.exclude.check_file(folder.prefix + tail).include if self.exclude else None
         if asked is not None:
             return asked
         return name in DEFAULT_EXCLUDES or _ignored(f"{folder.real}/{tail}", folder.ignores)
+
+
+_join = os.path.join  # a Path takes ten times as long, for each of thousands of files
 
 
 def _reason(error: Exception) -> str:
@@ -209,13 +225,13 @@ def _read_ignore(folder: Path) -> list[_Rules]:
         lines = (folder / ".gitignore").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
-    return [_Rules(f"{folder.as_posix().rstrip('/')}/", GitIgnoreSpec.from_lines(filter(_is_valid, lines)))]
+    return [_Rules(f"{folder.as_posix().rstrip('/')}/", _spec(filter(_is_valid, lines)))]
 
 
 def _is_valid(line: str) -> bool:
     """Whether this is a pattern; git passes over what is none, too."""
     try:
-        GitIgnoreSpec.from_lines([line])
+        _spec([line])
     except ValueError:
         return False
     return True

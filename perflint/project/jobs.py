@@ -16,6 +16,7 @@ from perflint.model.diagnostics import Applicability, Finding
 from perflint.model.outcome import Outcome
 from perflint.model.source import Source, SourceError
 from perflint.project import settings
+from perflint.project.cache import State, read
 from perflint.project.writing import WriteError, replace
 
 
@@ -47,6 +48,23 @@ class Check:
         """For a file that ended its worker process twice."""
         message = "the worker process died on this file; it may need more memory than there is"
         return Outcome(str(path), (engine.own("PRF001", message),))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Check a file, and say of which state of it the outcome speaks, for the cache."""
+
+    check: Check
+
+    def __call__(self, path: Path) -> tuple[Outcome, State | None]:
+        try:
+            raw, state = read(path)
+        except OSError as error:
+            return unreadable(path, error), None
+        return self.check.text(path, raw), state
+
+    def lost(self, path: Path) -> tuple[Outcome, State | None]:
+        return self.check.lost(path), None
 
 
 @dataclass(frozen=True)

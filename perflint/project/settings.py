@@ -7,46 +7,85 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from itertools import takewhile
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perflint.model.config import Config, ConfigError, Target, parse_target
 from perflint.model.diagnostics import Severity
 from perflint.project.ruff import without_twins
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 OLDEST = (3, 0)  # what `requires-python` says of Python 2 is none of our concern
+
+
+class Place(NamedTuple):
+    """Where settings come from: their file, if there is one, and the folder that patterns are relative to."""
+
+    file: Path | None
+    root: Path
+
+    def label(self, key: str) -> str:
+        """What an error calls a key of the file."""
+        if self.file is None:
+            return key
+        return f"{_shown(self.file)}: {'' if _is_ours(self.file) else '[tool.perflint] '}{key}"
+
+
+def locate(start: Path, config_file: Path | None = None) -> Place:
+    """The place for `start` (a file or folder): `config_file` if given, else the nearest perflint.toml, or
+    pyproject.toml with a `[tool.perflint]`, at or above `start`. Raise ConfigError where one cannot be read."""
+    file = config_file or _nearest(start)
+    return Place(file, file.absolute().parent if file else _folder(start))
 
 
 def load(
     start: Path, config_file: Path | None = None, overrides: Mapping[str, object] | None = None
 ) -> tuple[Config, Path]:
-    """The configuration for `start` (a file or folder), and the folder its patterns are relative to.
+    """The configuration for `start`, and the folder its patterns are relative to.
 
-    That of `config_file` if given, else of the nearest perflint.toml, or pyproject.toml with a
-    `[tool.perflint]`, at or above `start`. `overrides` holds the command line's values under the
-    same keys. Raise ConfigError where a file or a value is wrong.
+    `overrides` holds the command line's values under the same keys. Raise ConfigError where a
+    file or a value is wrong.
     """
-    file = config_file or _nearest(start)
-    root = file.absolute().parent if file else _folder(start)
+    place = locate(start, config_file)
+    return read(place, overrides), place.root.resolve()
+
+
+def read(
+    place: Place,
+    overrides: Mapping[str, object] | None = None,
+    words: Callable[[], Iterable[str]] | None = None,
+) -> Config:
+    """The configuration of a place, as `load`; `words` gives what may be selected, all rules by default."""
     config = Config()
-    if file:
-        label = f"{_shown(file)}: " + ("" if _is_ours(file) else "[tool.perflint] ")
-        config = _merge(config, _table(file), lambda key: label + key)
-    config = _merge(config, overrides or {}, lambda key: f"--{key}")
+    words = words or _selectors
+    if place.file:
+        config = _merge(config, _table(place.file), place.label, words)
+    config = _merge(config, overrides or {}, lambda key: f"--{key}", words)
     if config.target == Target():
-        config = replace(config, target=_required_python(root))
-    return without_twins(config, _ruff(root)), root.resolve()
+        config = replace(config, target=_required_python(place.root))
+    return without_twins(config, _ruff(place.root))
+
+
+def cache_folder(place: Place) -> Path:
+    """Where the cache is: PERFLINT_CACHE_DIR, or `cache-dir`, or in the project's root folder.
+
+    Without settings that is the nearest folder above that holds a .git or a pyproject.toml, so that
+    checking single files leaves no folders beside them; or else where the user stands.
+    """
+    if told := os.environ.get("PERFLINT_CACHE_DIR"):
+        return Path(told).expanduser().absolute()
+    if place.file:
+        named = _table(place.file).get("cache-dir", Config.cache_dir)
+        return place.root / Path(_folder_name(place.label("cache-dir"), named)).expanduser()
+    marks = (".git", "pyproject.toml")
+    above = (place.root, *place.root.parents)
+    near = (folder for folder in above if any((folder / mark).exists() for mark in marks))
+    return next(near, Path.cwd()) / Config.cache_dir
 
 
 def common_folder(paths: Iterable[Path]) -> Path:
@@ -74,6 +113,8 @@ def for_file(config: Config, root: Path, path: Path) -> Config:
 
 def nearest_name(word: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where no name is near."""
+    from difflib import SequenceMatcher, get_close_matches
+
     known = {name.lower(): name for name in names}
     wanted = word.lower()
     close = get_close_matches(wanted, known, 20, 0.5)
@@ -90,6 +131,9 @@ def _shared(one: str, other: str) -> int:
 
 @cache
 def _spec(pattern: str) -> GitIgnoreSpec:
+    """Raise ValueError for what is no pattern of .gitignore."""
+    from pathspec import GitIgnoreSpec  # not wanted where nothing is excluded
+
     return GitIgnoreSpec.from_lines([pattern])
 
 
@@ -175,11 +219,21 @@ def _tool(pyproject: Path) -> dict[str, Any]:
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return _parsed(file.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{_shown(file)}: {error.strerror}") from None
     except ValueError as error:  # tomllib's error, and bytes that are no UTF-8
         raise ConfigError(f"{_shown(file)}: not valid TOML: {error}") from None
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    """One file is asked about many things; nobody changes what it says."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
 
 
 def _shown(file: Path) -> str:
@@ -195,13 +249,25 @@ def _shown(file: Path) -> str:
 Reader = Callable[[str, object], object]
 
 
-def _merge(config: Config, values: Mapping[str, object], label: Callable[[str], str]) -> Config:
+def _merge(
+    config: Config,
+    values: Mapping[str, object],
+    label: Callable[[str], str],
+    words: Callable[[], Iterable[str]],
+) -> Config:
     changes: dict[str, Any] = {}
     for key, value in values.items():
         if key not in KEYS:
             raise ConfigError(f"{label(key)} is no setting{nearest_name(key, KEYS)}")
         field, read = KEYS[key]
         changes[field] = read(label(key), value)
+        if read is _codes:
+            changes[field] = _known(label(key), changes[field], words())
+        elif read is _codes_by_pattern:
+            changes[field] = tuple(
+                (pattern, _known(f"{label(key)} {pattern!r}", codes, words()))
+                for pattern, codes in changes[field]
+            )
     if "runtime_module" in changes:  # who names a module wants fixes that import from it
         changes.setdefault("runtime_fixes", True)
     return replace(config, **changes)
@@ -214,10 +280,18 @@ def _strings(label: str, value: object) -> tuple[str, ...]:
 
 
 def _codes(label: str, value: object) -> tuple[str, ...]:
+    return _strings(label, value)
+
+
+def _selectors() -> Iterable[str]:
     from perflint.analysis.registry import selectors
 
-    known = {name.lower(): name for name in selectors()}
-    codes = _strings(label, value)
+    return selectors()
+
+
+def _known(label: str, codes: tuple[str, ...], words: Iterable[str]) -> tuple[str, ...]:
+    """The codes as rules spell them."""
+    known = {name.lower(): name for name in words}
     for code in codes:
         if code.strip().lower() not in known:
             raise ConfigError(f"{label}: no rule is called {code!r}{nearest_name(code, known.values())}")
@@ -228,7 +302,7 @@ def _patterns(label: str, value: object) -> tuple[str, ...]:
     patterns = _strings(label, value)
     for pattern in patterns:
         try:
-            GitIgnoreSpec.from_lines([pattern])
+            _spec(pattern)
         except ValueError:
             raise ConfigError(f"{label}: {pattern!r} is no pattern of .gitignore") from None
     return patterns
@@ -238,12 +312,18 @@ def _codes_by_pattern(label: str, value: object) -> tuple[tuple[str, tuple[str, 
     if not isinstance(value, dict):
         raise ConfigError(f'{label} must be a table such as {{ "tests/*" = ["PRF101"] }}')
     patterns = _patterns(label, tuple(value))
-    return tuple((pattern, _codes(f"{label} {pattern!r}", value[pattern])) for pattern in patterns)
+    return tuple((pattern, _strings(f"{label} {pattern!r}", value[pattern])) for pattern in patterns)
 
 
 def _boolean(label: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{label} must be true or false")
+    return value
+
+
+def _folder_name(label: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ConfigError(f'{label} must be the name of a folder, such as "build/perflint", not {value!r}')
     return value
 
 
@@ -310,6 +390,7 @@ _READERS: dict[str, Reader] = {
     "default-timeout": _count,
     "debug-any-host": _boolean,
     "pedantic": _boolean,
+    "cache-dir": _folder_name,
 }
 KEYS = {
     key: _Key("target" if key == "target-version" else key.replace("-", "_"), read)

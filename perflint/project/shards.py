@@ -25,17 +25,12 @@ class Shard:
 
     def holds(self, path: Path, root: Path) -> bool:
         """Whether the file, or folder, belongs to this part; of all parts, exactly one holds it."""
-        if self.count == 1:
-            return True
         relative = os.path.relpath(path.absolute(), root)
         if relative.startswith(os.pardir):  # named by a link from elsewhere, which may differ by machine
             relative = os.path.relpath(os.path.realpath(path), root)
         name = unicodedata.normalize("NFC", relative.replace(os.sep, "/"))  # some file systems part accents
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
-
-
-WHOLE = Shard(1, 1)
 
 
 def parse(text: str) -> Shard:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 
 from perflint.model.outcome import Outcome
-from perflint.reports import concise, github, json, text
 from perflint.reports.style import PLAIN, Style
 
 __all__ = ["FORMATS", "PLAIN", "Report", "Style"]
@@ -13,9 +13,14 @@ __all__ = ["FORMATS", "PLAIN", "Report", "Style"]
 # A report is written piece by piece, as the outcomes come in.
 Report = Callable[[Iterable[Outcome], Style], Iterator[str]]
 
-FORMATS: dict[str, Report] = {
-    "text": text.report,
-    "concise": concise.report,
-    "json": json.report,
-    "github": github.report,
-}
+
+def _format(name: str) -> Report:
+    """Loaded when it is used: a run over unchanged files takes no longer than imports do."""
+
+    def report(outcomes: Iterable[Outcome], style: Style) -> Iterator[str]:
+        yield from import_module(f"perflint.reports.{name}").report(outcomes, style)
+
+    return report
+
+
+FORMATS = {name: _format(name) for name in ("text", "concise", "json", "github")}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import socket
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
-
-# Control characters, lone surrogates (bytes of a path that are no text), and what turns the writing direction.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,8 @@ class Style:
         """`text`, which opens the file where the terminal can."""
         if not self.links:
             return text
+        import socket
+
         uri = Path(path).absolute().as_uri().replace("file://", f"file://{socket.gethostname()}", 1)
         return f"\x1b]8;;{uri}\x1b\\{text}\x1b]8;;\x1b\\"
 
@@ -48,7 +47,15 @@ def style_for(terminal: bool, environment: Mapping[str, str]) -> Style:
 
 def escape(text: str) -> str:
     """`text` with everything that a terminal could obey spelled out, as Python would."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    if text.isprintable():
+        return text
+    return _unprintable().sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+@cache
+def _unprintable() -> re.Pattern[str]:
+    """Control characters, lone surrogates (bytes of a path that are no text), and what turns the writing direction."""
+    return re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def columns(text: str) -> int:

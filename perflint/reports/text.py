@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from perflint.model.diagnostics import Finding
 from perflint.model.outcome import Outcome
 from perflint.reports.concise import headline
-from perflint.reports.frame import diff, frame
 from perflint.reports.style import Style, escape
 
 
@@ -21,6 +20,9 @@ def _lines(outcome: Outcome, finding: Finding, style: Style) -> Iterator[str]:
     yield headline(outcome, finding, style)
     if outcome.source is None:
         return
+    # With `difflib`, which nobody needs where nothing is found.
+    from perflint.reports.frame import diff, frame
+
     source = outcome.source
     if source.data:
         yield from frame(source, finding.span, style)
