@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cached_property
 from typing import Any, NoReturn
 
 from perflint.analysis.facts import Facts, Region
 from perflint.analysis.marks import Mark
 from perflint.analysis.skeleton import Skeleton, Unclear
+from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
@@ -31,6 +33,12 @@ _SHOWN: dict[Mark, re.Pattern[bytes]] = {  # what a statement shows that has the
     ),
 }
 
+# What gives the attribute a value that is no number, as far as a text shows.
+_SET = (
+    rb"\.%s\b[\s\\]*(?:=(?!=)(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"
+    rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
+)
+
 
 class Draft(Facts):
     """Facts of a file that is not parsed. Raise Unclear where the text does not tell."""
@@ -43,14 +51,48 @@ class Draft(Facts):
             if not isinstance(statement, (ast.Import, ast.ImportFrom)):
                 raise Unclear
             self.note(statement)
+        self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
         blocks = skeleton.functions
         self.regions = [_Piece(source, skeleton, block.span, [block.span], block.loops) for block in blocks]
-        self.module = _Piece(source, skeleton, Span(0, len(source.data)), [], skeleton.loops)
+        self.module: _Piece = _Piece(source, skeleton, Span(0, len(source.data)), [], skeleton.loops)
         self.module.parts = self._outside(imports)
+
+    def constant(self, name: str) -> ast.expr | None:
+        word = re.compile(rb"\b%s\b" % name.encode())
+        if name in self.global_names or not any(word.search(self._blank, *span) for span in self.module.parts):
+            return None
+        return self._rest.constant(name)
+
+    @cached_property
+    def stores(self) -> Stores:
+        return _Numbers(self._blank)
+
+    @cached_property
+    def _rest(self) -> Facts:
+        """The facts of what stands outside of functions."""
+        tree = self.module.node
+        assert isinstance(tree, ast.Module)
+        return Facts(Source(self.source.path, self.module.text()), tree)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise Unclear(name)
+
+
+class _Numbers(Stores):
+    """Knows of the attributes that the file sets to nothing but numbers."""
+
+    def __init__(self, blank: bytes) -> None:
+        self._blank = blank
+
+    def attribute(self, line: int, name: str) -> Types:
+        """Nothing that grows, or Unclear."""
+        if re.search(_SET % name.encode(), self._blank):
+            raise Unclear
+        return frozenset()
+
+    def variable(self, name: str) -> Types:
+        raise Unclear
 
 
 class _Piece(Region):
@@ -65,7 +107,7 @@ class _Piece(Region):
 
     def __getattr__(self, name: str) -> Any:
         if name == "node":
-            self.node = self._function() if self.function else self._rest()
+            self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
             return self.node
         if name == "marks":
             self.marks = self._marks()
@@ -79,7 +121,7 @@ class _Piece(Region):
             raise Unclear
         return tree[0]
 
-    def _rest(self) -> ast.AST:
+    def text(self) -> bytes:
         """The module, with `pass` in the place of each function."""
         data, at, parts = self._source.data, 0, []
         for block in self._skeleton.functions:
@@ -87,7 +129,7 @@ class _Piece(Region):
             indent = len(data[start:end]) - len(data[start:end].lstrip(b" "))
             parts += (data[at:start], b" " * indent, b"pass\n")
             at = end
-        return ast.Module(_parsed(b"".join((*parts, data[at:]))), [])
+        return b"".join((*parts, data[at:]))
 
     def _marks(self) -> set[Mark]:
         blank = self._skeleton.blank
