@@ -36,6 +36,10 @@ def _source(arguments: tuple[Any, ...], _: object) -> int:
     return len(arguments[0].data)
 
 
+def _file(arguments: tuple[Any, ...], _: object) -> int:
+    return len(arguments[1].data)
+
+
 def _region(arguments: tuple[Any, ...], _: object) -> int:
     start, end = arguments[1].span
     return end - start
@@ -47,8 +51,10 @@ STAGES = (
     Stage("read", "perflint.project.jobs:Source"),
     Stage("load rules", "perflint.analysis.registry:rules"),
     Stage("ast", "perflint.analysis.engine:_parse", _source),
+    Stage("words", "perflint.analysis.hopes:Hopes.met", _file),
     Stage("facts", "perflint.analysis.engine:Facts", _source),
     Stage("gates", "perflint.analysis.engine:_plans", _source),
+    Stage("sketches", "perflint.analysis.engine:_hopeful"),
     Stage("depth", "perflint.analysis.engine:too_deep"),
     Stage("parse", "perflint.analysis.engine:parse", _region),
     Stage("walk", "perflint.analysis.engine:walk"),

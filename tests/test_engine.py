@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import gc
 import pickle
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from perflint.model.source import Source
 
 SLOW = b"def path(names):\n    s = ''\n    for n in names:\n        s = s + '/' + str(n)\n    return s\n"
 CONFIG = Config(select=("PRF102",))
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 def check(data: bytes, config: Config = CONFIG):
@@ -190,3 +192,20 @@ def test_a_broken_rule_is_refused(change: dict[str, object], words: str) -> None
     assert rule is not None
     with pytest.raises(registry.RegistryError, match=words):
         registry.validate(replace(rule, **change), "acme.chained_str_self_concat")
+
+
+def test_trees_go_without_the_collector() -> None:
+    """A run collects garbage rarely: a tree in a cycle would stay, and a file's trees stand beside each other."""
+    names = ("manual-list-comprehension", "bytes-accumulation", "dangling-task")
+    files = [path for name in names for path in sorted((FIXTURES / name).glob("*.py"))[:2]]
+    assert files
+    gc.collect()
+    before = {id(item) for item in gc.get_objects() if isinstance(item, cst.CSTNode)}
+    gc.disable()
+    try:
+        for path in files:
+            assert engine.inspect(Source(str(path), path.read_bytes()), Config()).active
+        left = [item for item in gc.get_objects() if isinstance(item, cst.CSTNode)]
+    finally:
+        gc.enable()
+    assert {id(item) for item in left} <= before

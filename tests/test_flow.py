@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perflint.analysis.exits import leaving
 from perflint.analysis.facts import Facts
 from perflint.analysis.flow import Flow, bound_names
 from perflint.analysis.match import dotted, growths
@@ -219,6 +220,55 @@ def test_who_reads_a_loop_variable_is_what_a_plain_search_says(body: str) -> Non
                 for read in flow.reads_after(name, scope, loop)
             )
             assert flow._read_outside(name, scope, loop) is expected
+
+
+def leaves(statements: list[cst.CSTNode]) -> bool:
+    """The plain definition: run them in turn; a way to the next turn of the loop ends the search."""
+    for item in statements:
+        match item:
+            case cst.Break() | cst.Return() | cst.Raise():
+                return True
+            case (
+                cst.SimpleStatementLine(body=parts)
+                | cst.With(items=[cst.WithItem(item=cst.Name())], body=cst.IndentedBlock(body=parts))
+            ) if leaves([*parts]):
+                return True
+            case cst.If(body=one, orelse=cst.Else(body=other)):
+                if leaves([*one.body]) and leaves([*other.body]):
+                    return True
+        if any(isinstance(part, cst.Continue) for part in walk(item)):
+            return False
+    return False
+
+
+def exits() -> st.SearchStrategy[str]:
+    """Blocks of a loop's body that leave it, go on, or do either."""
+    plain = st.sampled_from(["use(x)", "break", "return x", "raise x", "continue", "use(x); break"])
+    heads = [
+        "if x:\n{0}\nelse:\n{1}",
+        "if x:\n{0}",
+        "with x:\n{0}",
+        "with suppress(E):\n{0}",
+        "while x:\n{0}",
+    ]
+
+    def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        parts = inner.map(lambda body: textwrap.indent(body, " "))
+        return st.builds(str.format, st.sampled_from(heads), parts, parts)
+
+    def several(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        return st.lists(inner | nested(inner), min_size=1, max_size=4).map("\n".join)
+
+    return st.recursive(plain, several, max_leaves=10)
+
+
+@given(exits())
+def test_what_leaves_a_block_is_what_a_plain_search_says(body: str) -> None:
+    region = Region(f"def f(xs):\n for x in xs:\n{textwrap.indent(body, '  ')}\n")
+    for block in walk(region.tree.root):
+        if isinstance(block, cst.IndentedBlock):
+            expected = {item: leaves([*block.body[index:]]) for index, item in enumerate(block.body)}
+            assert leaving(block.body) == expected
 
 
 def test_the_same_place_has_one_text() -> None:

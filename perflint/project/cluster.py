@@ -175,6 +175,11 @@ def _need_certificates(address: str) -> None:
         )
 
 
+class _Client(distributed.Client):  # type: ignore[misc]  # its package has no types
+    def __del__(self) -> None:
+        """Nothing: `_connected` closes it. One that Ctrl-C ended as it connected would be waited for here."""
+
+
 @contextmanager
 def _connected(address: str, processes: int) -> Iterator[Any]:
     """A client of the cluster; nothing of ours is left there afterwards."""
@@ -185,7 +190,7 @@ def _connected(address: str, processes: int) -> Iterator[Any]:
             with warnings.catch_warnings():  # versions that matter are compared by `_compare`
                 warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
                 where = stack.enter_context(_local(processes)) if address == LOCAL else address
-                client = distributed.Client(where, timeout=CONNECT, set_as_default=False, name="perflint")
+                client = _Client(where, timeout=CONNECT, set_as_default=False, name="perflint")
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise ConfigError(f"--cluster {address}: no Dask scheduler answers there: {error}") from None
         stack.callback(_close, client)
