@@ -45,6 +45,7 @@ class Draft(Facts):
 
     def __init__(self, source: Source) -> None:
         Written.__init__(self, source)
+        self._spots = {}
         skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         for statement in _parsed(b"\n".join(skeleton.blank[slice(*span)] for span in imports)):

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import libcst as cst
 
-from perflint.analysis import registry, suppress
+from perflint.analysis import planning, registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
-from perflint.analysis.draft import Draft
-from perflint.analysis.facts import Facts, Gate, Region
-from perflint.analysis.hopes import hopes
-from perflint.analysis.places import is_test_file
+from perflint.analysis.facts import Facts
+from perflint.analysis.planning import Plan
 from perflint.analysis.rule import Check, Context, Rule
-from perflint.analysis.sketch import Sketch
-from perflint.analysis.skeleton import Unclear
 from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
@@ -48,13 +44,23 @@ def inspect(
 
     `tree` saves a parse where the caller has one; `noqa=False` leaves `# noqa` to the caller, as
     flake8 wants; `gates=False` shows every rule the whole module (slow; the result is the same).
+    A file that holds nothing that a rule looks for is not parsed, and PRF000 not reported for it,
+    unless its brackets or quotes do not pair.
     """
     allow_recursion()
+    draft = planning.drafted(source, config) if gates else None
+    if draft is not None and not draft.rules and not suppress.named(source):
+        return Checked(())
     try:
         tree = tree if tree is not None else _parse(source)
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         return Checked((unreadable(source, error),))
-    found = set(_findings(source, tree, config, gates))
+    facts = Facts(source, tree)
+    if gates:
+        plans = planning.settled(facts, config, draft)
+    else:
+        plans = [planning.Plan(facts.module, planning.every_rule(source, config))]
+    found = set(_findings(facts, config, plans))
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
     result = suppress.apply(source, tree, wanted, known, noqa=noqa)
@@ -91,78 +97,30 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
     return *finding.span, finding.code, finding.message
 
 
-def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> Iterator[Finding]:
-    every = hopes(config, is_test_file(source.path))
-    rules = every.met(source) if gates else every.rules
-    if not rules:
-        return
-    if gates:
-        rules = _drafted(source, config, rules)
-        if not rules: return
-    facts = Facts(source, tree)
-    plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
-    depths = [(too_deep(plan[0].node), plan) for plan in plans]
+def _findings(facts: Facts, config: Config, plans: Sequence[Plan]) -> Iterator[Finding]:
+    depths = [(too_deep(plan.region.node), plan) for plan in plans]
     try:
-        found = [item for deep, plan in depths if not deep for item in _region(source, facts, config, *plan)]
+        found = [item for deep, plan in depths if not deep for item in _region(facts, config, plan)]
     except TreeError:  # a function that cannot be read alone
+        rules = {rule.code: rule for plan in plans for rule in plan.rules}
         try:
-            found = list(_region(source, facts, config, facts.module, rules))
+            found = list(_region(facts, config, Plan(facts.module, tuple(rules.values()))))
         except TreeError as error:
             yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return
-    for deep, (region, _) in depths:
+    for deep, plan in depths:
         if deep:
-            start = region.span.start
+            start = plan.region.span.start
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
     yield from found
 
 
-def _region(
-    source: Source, facts: Facts, config: Config, region: Region, rules: tuple[Rule, ...]
-) -> Iterator[Finding]:
+def _region(facts: Facts, config: Config, plan: Plan) -> Iterator[Finding]:
     """What the rules find in one region, whose tree goes when they are done: a file's trees never stand
     beside each other. Raise TreeError where LibCST cannot read it."""
-    context = Context(source, facts, parse(source, region), config)
-    yield from _visit(context, rules)
+    context = Context(facts.source, facts, parse(facts.source, plan.region), config)
+    yield from _visit(context, plan.rules)
     context.forget()
-
-
-def _drafted(source: Source, config: Config, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules that the text leaves hope for; all where it is unclear."""
-    try:
-        plans = _plans(source, Draft(source), config, rules)
-    except Unclear:
-        return rules
-    return tuple({rule.code: rule for _, alive in plans for rule in alive}.values())
-
-
-def _plans(
-    source: Source, facts: Facts, config: Config, rules: tuple[Rule, ...]
-) -> list[tuple[Region, tuple[Rule, ...]]]:
-    """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
-    where a gate admits code outside of them."""
-    gates = [(rule, gate) for rule in rules if (gate := rule.gate.resolved(config, facts)) is not None]
-    hopeful = [item for item in gates if item[1].admits_imports(facts)]
-    plans = []
-    for region in (facts.module, *facts.regions):
-        sketch = Sketch(facts, region)
-        alive = tuple(
-            rule for rule, gate in hopeful if gate.admits_region(source, region) and _hopeful(gate, sketch)
-        )
-        if alive:
-            plans.append((region, alive))
-    if plans and plans[0][0] is facts.module:
-        every = {rule.code: rule for _, alive in plans for rule in alive}
-        return [(facts.module, tuple(every.values()))]
-    return plans
-
-
-def _hopeful(gate: Gate, sketch: Sketch) -> bool:
-    """What the gate's last question says; where it fails, the checks tell whether the rule is broken."""
-    try:
-        return gate.sketch is None or gate.sketch(sketch)
-    except Exception:
-        return True
 
 
 def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:

@@ -7,13 +7,14 @@ times cheaper than visiting every node. Its facts decide which regions are worth
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
-from perflint.analysis.needles import Need, named, need, needles
+from perflint.analysis.needles import Need, named, need, probe
 from perflint.analysis.outline import Outline
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
@@ -21,6 +22,14 @@ from perflint.analysis.written import Written
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
+
+
+@cache
+def _by_package(beside: tuple[tuple[str, bytes], ...]) -> dict[str, set[bytes]]:
+    found: dict[str, set[bytes]] = {}
+    for package, needle in beside:
+        found.setdefault(package, set()).add(needle)
+    return found
 
 
 class Gate(NamedTuple):
@@ -48,9 +57,9 @@ class Gate(NamedTuple):
         if not names and not self.beside:
             return self
         sketch = None if more else self.sketch  # it knows nothing of the names that users add
-        imported = [name for name in names if name.partition(".")[0] in facts.import_roots]
-        beside = {needle for package, needle in self.beside if package in facts.packages}
-        text = (*self.text, *needles(imported, facts.imports_anywhere), *sorted(beside))
+        beside = _by_package(self.beside)
+        near = (needle for package in beside.keys() & facts.packages for needle in beside[package])
+        text = (*self.text, *map(str.encode, facts.written(names)), *near)
         if not text and not self.loop_text:
             return None
         return self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
@@ -70,21 +79,24 @@ class Gate(NamedTuple):
     def admits_imports(self, facts: Written) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
 
-    def admits_region(self, source: Source, region: Region) -> bool:
-        if self.marks and self.marks.isdisjoint(region.marks):
-            return False
-        data = source.data
-        spans = region.loops if self.loop or (self.inner and not region.function) else region.parts
-        if self.loop_text and any(
-            data.find(item, *span) >= 0 for span in region.loops for item in self.loop_text
-        ):
-            return True
-        if not self.text:
-            return bool(spans) and not self.loop_text
-        return any(data.find(needle, *span) >= 0 for span in spans for needle in self.text)
+    def admitted(self, facts: Facts) -> Iterable[Region]:
+        """The regions that hold one of the needles where it counts, and one of the marks."""
+        found: set[Region] = set()
+        if self.text or self.loop_text:
+            for needle in self.text:
+                spots = facts.spots(needle)
+                found |= spots.looped if self.loop else spots.inner if self.inner else spots.any
+            found = found.union(*(facts.spots(needle).looped for needle in self.loop_text))
+        else:
+            every = (facts.module, *facts.regions)
+            found.update(item for item in every if (item.loops if self._looped(item) else item.parts))
+        return (item for item in found if not self.marks or not self.marks.isdisjoint(item.marks))
+
+    def _looped(self, region: Region) -> bool:
+        return self.loop or (self.inner and not region.function)
 
 
-@dataclass
+@dataclass(eq=False)
 class Region:
     """An outermost function, or (with `function` false) the module's code outside of functions."""
 
@@ -97,6 +109,14 @@ class Region:
     parts: list[Span] = field(default_factory=list)  # what of the span is its own: no other region's
 
 
+class Spots(NamedTuple):
+    """The regions that hold a needle: anywhere, inside a loop, inside a function or a loop."""
+
+    any: set[Region]
+    looped: set[Region]
+    inner: set[Region]
+
+
 class Facts(Written):
     """What is known of a whole file; names are those bound at module level."""
 
@@ -107,6 +127,7 @@ class Facts(Written):
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
+        self._spots: dict[bytes, Spots] = {}
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
@@ -119,6 +140,39 @@ class Facts(Written):
         holes = sorted([*(region.span for region in self.regions), *imports])
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+    def spots(self, needle: bytes) -> Spots:
+        """Where the needle is; looked for once, whatever number of rules asks."""
+        found = self._spots.get(needle)
+        if found is None:
+            found = self._spots[needle] = Spots(set(), set(), set())
+            at = self.source.data.find(needle) if probe(needle) in self.source.vocabulary else -1
+            while at >= 0:
+                region = self._region(at)
+                looped = _within(region.loops, at)
+                if region.function or _within(region.parts, at):
+                    found.any.add(region)
+                if looped:
+                    found.looped.add(region)
+                if looped or region.function:
+                    found.inner.add(region)
+                done = region.function and (looped or not region.loops)
+                at = self.source.data.find(needle, region.span.end if done else at + 1)
+        return found
+
+    def _region(self, at: int) -> Region:
+        """The region that the byte belongs to."""
+        number = bisect_right(self._starts, at) - 1
+        found = self._sorted[number] if number >= 0 else self.module
+        return found if at < found.span.end else self.module
+
+    @cached_property
+    def _sorted(self) -> list[Region]:
+        return sorted(self.regions, key=lambda region: region.span)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [region.span.start for region in self._sorted]
 
     @cached_property
     def stores(self) -> Stores:
@@ -152,6 +206,12 @@ class Facts(Written):
                 case ast.AnnAssign(target=ast.Name(), value=ast.expr() as value):
                     return value
         return None
+
+
+def _within(spans: list[Span], at: int) -> bool:
+    """Whether one of the spans, in order and apart, holds the byte."""
+    number = bisect_right(spans, at, key=lambda span: span.start) - 1
+    return number >= 0 and at < spans[number].end
 
 
 class _Place(NamedTuple):

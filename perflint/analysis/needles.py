@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import NamedTuple
-
-from perflint.model.source import Source
 
 _WORD = re.compile(rb"\w+")
 
 
 class Need(NamedTuple):
-    """What a file must hold: all of `words`, one of `either` if there are any, and the bytes of `needle`."""
+    """What a file must hold: all of `words`, and one of `either` if there are any."""
 
     words: frozenset[bytes]
     either: frozenset[bytes] = frozenset()
-    needle: bytes = b""
 
-    def met(self, source: Source) -> bool:
-        return (
-            self.words <= source.words
-            and (not self.either or not self.either.isdisjoint(source.words))
-            and self.needle in source.data
-        )
+    def met(self, words: frozenset[bytes]) -> bool:
+        return self.words <= words and (not self.either or not self.either.isdisjoint(words))
 
 
 def need(needle: bytes, *words: str) -> Need:
-    """A needle and words beside it. A word at the edge of the needle may be part of a longer one in the file."""
-    whole = {
-        match.group() for match in _WORD.finditer(needle) if match.start() > 0 and match.end() < len(needle)
-    }
-    told = re.fullmatch(rb"\W?\w+\W?", needle) and whole
-    return Need(frozenset(whole.union(map(str.encode, words))), needle=b"" if told else needle)
+    """What a needle asks for, and words beside it. A word at its edge may be part of a longer one in the file."""
+    matches = _WORD.finditer(needle)
+    whole = {match.group() for match in matches if match.start() > 0 and match.end() < len(needle)}
+    return Need(frozenset(whole.union(map(str.encode, words))))
 
 
 def named(names: Iterable[str]) -> list[Need]:
@@ -58,3 +50,22 @@ def needles(names: Iterable[str], imports: Mapping[str, Iterable[str]]) -> tuple
                 elif name.startswith(f"{meaning}."):
                     found.add(local + name[len(meaning) :])
     return tuple(sorted(text.encode() for text in found))
+
+
+@cache
+def probe(needle: bytes) -> bytes:
+    """What the vocabulary of a text holds where the text holds the needle: its longest word; nothing where it has none."""
+    matches = sorted(_WORD.finditer(needle), key=lambda match: len(match.group()))
+    if not matches:
+        return b""
+    start, end = matches[-1].span()
+    return b"\n" * (start > 0) + needle[start:end] + b"\n" * (end < len(needle))
+
+
+@cache
+def by_root(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Qualified names by their first parts."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.partition(".")[0], []).append(name)
+    return found

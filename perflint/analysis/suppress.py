@@ -45,6 +45,11 @@ class Suppressed(NamedTuple):
     unused: tuple[Finding, ...]
 
 
+def named(source: Source) -> bool:
+    """Whether a comment may name one of our rules: where nothing is found, it may be one too many."""
+    return _OURS.search(source.data) is not None
+
+
 def apply(
     source: Source,
     tree: ast.Module,

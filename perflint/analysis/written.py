@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cached_property
 
-from perflint.analysis.needles import needles
+from perflint.analysis.needles import by_root, needles
 from perflint.model.source import Source
 
 
@@ -45,12 +45,16 @@ class Written:
     def written(self, names: tuple[str, ...]) -> frozenset[str]:
         """The ways to write any of the qualified names, imports inside functions included."""
         if names not in self._written:
-            found = needles(names, self.imports_anywhere)
-            self._written[names] = frozenset(text.decode() for text in found)
+            wanted = by_root(names)
+            found = [needles(wanted[root], self._by_root[root]) for root in wanted.keys() & self._by_root.keys()]
+            self._written[names] = frozenset(text.decode() for texts in found for text in texts)
         return self._written[names]
 
     @cached_property
-    def import_roots(self) -> set[str]:
-        """The first parts of all qualified names that imports lead to."""
-        meanings = (meaning for found in self.imports_anywhere.values() for meaning in found)
-        return {meaning.partition(".")[0] for meaning in meanings}
+    def _by_root(self) -> dict[str, dict[str, set[str]]]:
+        """The imports by the first parts of the qualified names that they lead to."""
+        found: dict[str, dict[str, set[str]]] = {}
+        for local, meanings in self.imports_anywhere.items():
+            for meaning in meanings:
+                found.setdefault(meaning.partition(".")[0], {}).setdefault(local, set()).add(meaning)
+        return found

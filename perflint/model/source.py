@@ -64,6 +64,11 @@ class Source:
         """The names, keywords and numbers of the text, those in strings and comments too."""
         return frozenset(self.data.translate(_APART).split())
 
+    @cached_property
+    def vocabulary(self) -> bytes:
+        """The words, each between line feeds: a small text to look for parts of words in."""
+        return b"\n".join((b"", *self.words, b""))
+
     def raw(self, data: bytes) -> bytes:
         """`data` (UTF-8) as this file's bytes: same encoding, same byte order mark.
 

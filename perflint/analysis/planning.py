@@ -1,0 +1,106 @@
+"""Which regions of a file are worth a LibCST tree, and for which rules.
+
+Asked in three steps, each of what the one before has left: the words of the file, a draft of its facts that is read off
+the text, and the facts that `ast` tells.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from perflint.analysis.draft import Draft
+from perflint.analysis.facts import Facts, Region
+from perflint.analysis.hopes import hopes
+from perflint.analysis.places import is_test_file
+from perflint.analysis.rule import Rule
+from perflint.analysis.sketch import Sketch
+from perflint.analysis.skeleton import Unclear
+from perflint.model.config import Config
+from perflint.model.source import Source
+
+Rules = tuple[Rule, ...]
+
+
+class Plan(NamedTuple):
+    """A region, and the rules that may find something there."""
+
+    region: Region
+    rules: Rules
+
+
+class Plans:
+    """The plans of a file: that of the module's own code, if there is one, and those of its outermost functions."""
+
+    def __init__(self, plans: Iterable[Plan]) -> None:
+        ordered = sorted(plans, key=lambda plan: (plan.region.function, plan.region.span))
+        self.module = ordered[0] if ordered and not ordered[0].region.function else None
+        self.functions = ordered[1:] if self.module else ordered
+        self._starts = [plan.region.span.start for plan in self.functions]
+
+    @property
+    def rules(self) -> Rules:
+        """Those of all plans."""
+        plans = [*self.functions, self.module] if self.module else self.functions
+        return tuple({rule.code: rule for plan in plans for rule in plan.rules}.values())
+
+    def has(self, region: Region, rule: Rule) -> bool:
+        """Whether the rule is planned for the place of this region, which other facts may have found."""
+        plan = self.module
+        if region.function:
+            number = bisect_right(self._starts, region.span.start) - 1
+            plan = self.functions[number] if number >= 0 else None
+            if plan and plan.region.span.end <= region.span.start:
+                plan = None
+        return plan is not None and rule in plan.rules
+
+
+def every_rule(source: Source, config: Config) -> Rules:
+    """The rules that the configuration wants for the file."""
+    return hopes(config, is_test_file(source.path)).rules
+
+
+def drafted(source: Source, config: Config) -> Plans | None:
+    """What the text alone leaves hope for; None where it does not tell."""
+    try:
+        return _plans(Draft(source), config, _worded(source, config))
+    except Unclear:
+        return None
+
+
+def settled(facts: Facts, config: Config, draft: Plans | None) -> list[Plan]:
+    """The plans for the outermost functions, or one for the whole module where code outside of them has one."""
+    rules = draft.rules if draft else _worded(facts.source, config)
+    plans = _plans(facts, config, rules, draft)
+    return [Plan(facts.module, plans.rules)] if plans.module else plans.functions
+
+
+def _worded(source: Source, config: Config) -> Rules:
+    return hopes(config, is_test_file(source.path)).met(source)
+
+
+def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = None) -> Plans:
+    alive: dict[Region, list[Rule]] = {}
+    sketches: dict[Region, Sketch] = {}
+    for rule in rules:
+        gate = rule.gate.resolved(config, facts)
+        if gate is None or not gate.admits_imports(facts):
+            continue
+        for region in gate.admitted(facts):
+            if draft is not None and not draft.has(region, rule):
+                continue
+            if gate.sketch:
+                sketch = sketches.get(region) or sketches.setdefault(region, Sketch(facts, region))
+                if not _hopeful(gate.sketch, sketch):
+                    continue
+            alive.setdefault(region, []).append(rule)
+    return Plans(Plan(region, tuple(rules)) for region, rules in alive.items())
+
+
+def _hopeful(asked: Callable[[Sketch], bool], sketch: Sketch) -> bool:
+    """What the gate's last question says; where it fails, the checks tell whether the rule is broken."""
+    try:
+        return asked(sketch)
+    except Exception:
+        return True
