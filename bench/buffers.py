@@ -7,8 +7,6 @@ dropped or released.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import statistics
 import sys
 import time
@@ -17,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import machine, parser, publish  # noqa: E402
 from perflint.runtime import BufferPool  # noqa: E402
 
 BEGIN, END = (
@@ -60,23 +58,14 @@ def table(rounds: int) -> str:
     for size in SIZES:
         name = f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB"
         lines.append(f"| {name} | {' | '.join(f'{ratio(size, part, rounds):.1f}' for part in PARTS)} |")
-    python = f"Python {platform.python_version()}, {platform.machine()} {platform.system()}"
     return "\n".join(
-        [*lines, "", f"CPU time, fresh / pooled; medians of {rounds} interleaved rounds; {python}."]
+        [*lines, "", f"CPU time, fresh / pooled; medians of {rounds} interleaved rounds; {machine()}."]
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    options = parser.parse_args()
-    figures = table(options.rounds)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    options = parser(__doc__, rounds=7).parse_args()
+    publish(table(options.rounds), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import machine, parser, publish  # noqa: E402
 from perflint.runtime import tune_for_throughput  # noqa: E402
 
 BEGIN, END = (
@@ -114,25 +113,17 @@ def table(rounds: int) -> str:
         row("buffers", "threshold", "`gc.set_threshold(50_000)` alone", rounds),
         row("buffers", "guarded", f"`tune_for_throughput(soft_limit={LIMIT >> 20} MiB)`", rounds),
     ]
-    python = f"Python {platform.python_version()}, {platform.machine()} {platform.system()}"
-    return "\n".join([*lines, "", f"Medians of {rounds} interleaved rounds; {python}."])
+    return "\n".join([*lines, "", f"Medians of {rounds} interleaved rounds; {machine()}."])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    command = parser(__doc__, rounds=3)
+    command.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = command.parse_args()
     if options.child:
         serve(*options.child)
         return
-    figures = table(options.rounds)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    publish(table(options.rounds), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ defaults for durability. Needs `pip install '.[test]'`.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
 import platform
@@ -31,7 +30,7 @@ import psycopg2.extras
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import parser, publish  # noqa: E402
 from perflint.runtime import abatch_execute, batch_execute  # noqa: E402
 
 BEGIN, END = (
@@ -211,17 +210,10 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    options = parser.parse_args()
-    figures = table(options.rows, options.rounds)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    command = parser(__doc__, rounds=5)
+    command.add_argument("--rows", type=int, default=1000)
+    options = command.parse_args()
+    publish(table(options.rows, options.rounds), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ of the process, all threads, for a fixed piece of work in the main thread, with 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import platform
 import statistics
 import sys
 import threading
@@ -21,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import machine, parser, publish  # noqa: E402
 from perflint.runtime import serve_debug  # noqa: E402
 from perflint.runtime._sampler import take_profile  # noqa: E402
 
@@ -96,21 +94,12 @@ def table(rounds: int) -> str:
     ]
     lines = ["| beside the work | CPU time, with / without |", "| --- | --- |"]
     lines += [f"| {what} | {times:.2f} |" for what, times in rows]
-    python = f"Python {platform.python_version()}, {platform.machine()} {platform.system()}"
-    return "\n".join([*lines, "", f"Medians of {rounds} interleaved rounds; {python}."])
+    return "\n".join([*lines, "", f"Medians of {rounds} interleaved rounds; {machine()}."])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    options = parser.parse_args()
-    figures = table(options.rounds)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    options = parser(__doc__, rounds=60).parse_args()
+    publish(table(options.rounds), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import machine, parser, publish  # noqa: E402
 from perflint.runtime import WorkerPool, bounded_gather, bounded_map  # noqa: E402
 
 BEGIN, END = "<!-- figures: python bench/runtime.py --write docs/runtime.md -->", "<!-- end of figures -->"
@@ -183,26 +182,18 @@ def table(items: int, rounds: int) -> str:
     ]
     lines = ["| what | without | with | without / with |", "| --- | --- | --- | --- |"]
     lines += [f"| {what} | {without} | {bounded} | {ratio:.1f} |" for what, without, bounded, ratio in rows]
-    python = f"Python {platform.python_version()}, {platform.machine()} {platform.system()}"
-    return "\n".join([*lines, "", f"Medians of {rounds} interleaved rounds; {python}."])
+    return "\n".join([*lines, "", f"Medians of {rounds} interleaved rounds; {machine()}."])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--items", type=int, default=100_000, help="items to gather and map")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    parser.add_argument("--child", choices=FORMS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    command = parser(__doc__, rounds=3)
+    command.add_argument("--items", type=int, default=100_000, help="items to gather and map")
+    command.add_argument("--child", choices=FORMS, help=argparse.SUPPRESS)
+    options = command.parse_args()
     if options.child:
         measure(options.child, options.items)
         return
-    figures = table(options.items, options.rounds)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    publish(table(options.items, options.rounds), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import parser, publish  # noqa: E402
 from perflint.runtime import http_client, http_session  # noqa: E402
 
 BEGIN, END = (
@@ -239,22 +239,15 @@ def table(count: int, rounds: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--requests", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    parser.add_argument("--serve", metavar="CERTIFICATE", help=argparse.SUPPRESS)
-    parser.add_argument("--untuned", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    command = parser(__doc__, rounds=5)
+    command.add_argument("--requests", type=int, default=50)
+    command.add_argument("--serve", metavar="CERTIFICATE", help=argparse.SUPPRESS)
+    command.add_argument("--untuned", action="store_true", help=argparse.SUPPRESS)
+    options = command.parse_args()
     if options.serve is not None:
         serve(options.serve, options.untuned)
         return
-    figures = table(options.requests, options.rounds)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    publish(table(options.requests, options.rounds), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ differ. Needs `pip install '.[bench]'`.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import logging
 import platform
@@ -26,7 +25,7 @@ from sqlglot import exp
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.page import write  # noqa: E402
+from bench.page import parser, publish  # noqa: E402
 from perflint.analysis.database.sql import VERBS, WRITES, verb  # noqa: E402
 
 BEGIN, END = (
@@ -157,24 +156,18 @@ def tables(trees: dict[str, list[str]], examples: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("trees", nargs="+", metavar="NAME=FOLDER")
-    parser.add_argument(
+    command = parser(__doc__)
+    command.add_argument("trees", nargs="+", metavar="NAME=FOLDER")
+    command.add_argument(
         "--examples", type=int, default=0, metavar="N", help="texts to print for each difference"
     )
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures in this page")
-    options = parser.parse_args()
+    options = command.parse_args()
     logging.disable()  # sqlglot tells of each statement that it does not parse
     trees = {}
     for tree in options.trees:
         name, _, folder = tree.rpartition("=")
         trees[name or folder] = sorted(set(texts(Path(folder))))
-    figures = tables(trees, options.examples)
-    print(figures)
-    if options.write:
-        write(options.write, BEGIN, END, figures)
+    publish(tables(trees, options.examples), BEGIN, END, options.write)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes `docs/rules/` and the README's first screen from the rules themselves.
+"""Writes `docs/rules/` and the README's first screen from the rules themselves, `docs/speed.md` from measured figures.
 
     python docs/generate.py            # write what is stale
     python docs/generate.py --check    # only compare; exit 1 if something is stale
@@ -8,9 +8,11 @@ A rule's page holds its docstring and its measured figures, the README what `per
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from perflint.analysis import engine
 from perflint.analysis.payoff import figures
@@ -21,8 +23,16 @@ from perflint.model.outcome import Outcome
 from perflint.model.source import Source
 from perflint.reports import FORMATS, PLAIN
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # `bench` is not installed
+
+from bench import plot, tables  # noqa: E402
+
 FOLDER = Path(__file__).parent / "rules"
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
+BENCH = ROOT / "bench"
+SPEED = Path(__file__).parent / "speed.md"
+FIGURES = re.compile(r"(<!-- (\w+) of bench/(\w+)\.json -->\n).*?(?=^<!-- end of figures -->$)", re.M | re.S)
 SCREEN = re.compile(r"^\$ perflint check (fixtures/demo/\S+)\n.*?^```$", re.M | re.S)
 MEASURES = {
     "time": "faster Good is",
@@ -113,9 +123,20 @@ def screen(match: re.Match[str]) -> str:
     return f"$ perflint check {path}\n{shown}\n```"
 
 
+def measured_figures(match: re.Match[str]) -> str:
+    """A block of `docs/speed.md`, from the file and by the function that its mark names."""
+    return f"{match[1]}{getattr(tables, match[2])(recorded(match[3]))}\n"
+
+
+def recorded(name: str) -> dict[str, Any]:
+    return json.loads((BENCH / f"{name}.json").read_text("utf-8"))
+
+
 def main() -> int:
     pages = {FOLDER / f"{rule.name}.md": page(rule) for rule in rules()}
     pages |= {FOLDER / "index.md": index(), README: readme()}
+    pages[SPEED] = FIGURES.sub(measured_figures, SPEED.read_text("utf-8"))
+    pages[SPEED.with_name("growth.svg")] = plot.svg(recorded("growth"))
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     stale += [path for path in FOLDER.glob("*.md") if path not in pages]
     if "--check" in sys.argv:

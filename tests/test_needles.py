@@ -98,3 +98,24 @@ def test_loop_needles_count_only_in_loops() -> None:
 )
 def test_test_files(path: str, expected: bool) -> None:
     assert is_test_file(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("gate", "text", "hopeful"),
+    [
+        (Gate(text=(b".pop(",)), "xs.pop(0)", True),
+        (Gate(text=(b".pop(",)), "xs.popleft(0)", False),
+        (Gate(text=(b"except Exception",)), "except Exceptions: ..", True),  # the edge may be part of a word
+        (Gate(text=(b"except Exception",)), "except BaseException: ..", False),
+        (Gate(text=(b"{*",)), "a = {1, *b}", False),
+        (Gate(names=("re.compile",)), "from re import compile as c", True),
+        (Gate(names=("re.compile",)), "compile('', '', 'exec')", False),
+        (Gate(beside=(("aiohttp", b"debug"),)), "import aiohttp; Debug = nodebugging", True),
+        (Gate(beside=(("aiohttp", b"debug"),)), "import asyncio; debug", False),
+        (Gate(names=("re.compile",), option="costly_objects"), "from acme import Parser", True),
+    ],
+)
+def test_what_a_file_must_hold(gate: Gate, text: str, hopeful: bool) -> None:
+    source = Source("a.py", text.encode())
+    config = Config(costly_objects=("acme.Parser",))
+    assert any(need.met(source) for need in gate.needs(config)) is hopeful

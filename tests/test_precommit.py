@@ -53,7 +53,7 @@ def test_hooks_report_and_fix(tmp_path: Path) -> None:
     (project / "notes.md").write_text("path = path + x + y\n")
     repository(project)
 
-    def hook(name: str) -> subprocess.CompletedProcess[str]:
+    def hook(name: str, *which: str) -> subprocess.CompletedProcess[str]:
         command = [
             sys.executable,
             "-m",
@@ -61,8 +61,8 @@ def test_hooks_report_and_fix(tmp_path: Path) -> None:
             "try-repo",
             str(hooks),
             name,
-            "--all-files",
             "--verbose",
+            *(which or ["--all-files"]),
         ]
         environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache"), "PRE_COMMIT_COLOR": "never"}
         return subprocess.run(
@@ -77,3 +77,8 @@ def test_hooks_report_and_fix(tmp_path: Path) -> None:
     assert "files were modified by this hook" in fixed.stdout, fixed.stdout + fixed.stderr
     assert "path +=" in (project / "a.py").read_text()
     assert hook("perflint").returncode == 0
+    (project / "c.py").write_text(WARNING)
+    repository(project)
+    of_the_branch = hook("perflint", "--from-ref", "HEAD~1", "--to-ref", "HEAD")
+    assert "c.py:4:9: PRF102" in of_the_branch.stdout
+    assert " of 2 files" in of_the_branch.stdout  # c.py, and a.py that was fixed; not b.pyi

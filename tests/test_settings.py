@@ -164,6 +164,8 @@ def test_a_project_without_requires_python_does_not_ask_its_parent(tmp_path: Pat
         ('select = ["PRF1O1"]', "[tool.perflint] select: no rule is called 'PRF1O1'; did you mean 'PRF1"),
         ('ignore = ["quadratic-str-acumulation"]', "did you mean 'quadratic-str-accumulation'?"),
         ("per-file-ignores = []", "per-file-ignores must be a table"),
+        ('per-file-ignores = {"!" = ["PRF1"]}', "per-file-ignores: '!' is no pattern of .gitignore"),
+        ('exclude = ["a", "!"]', "exclude: '!' is no pattern of .gitignore"),
         ('per-file-ignores = {"a" = ["X"]}', "per-file-ignores 'a': no rule is called 'X'"),
         (
             'fail-level = "eror"',

@@ -3,7 +3,7 @@
 import ast
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.sketch import Sketch, repeats, unawaited
+from perflint.analysis.sketch import Sketch, awaited_for, repeats
 from perflint.model.source import Source
 
 TEXT = """\
@@ -83,7 +83,7 @@ async def work(pool):
     ]
     assert sorted(map(ast.unparse, work.entered)) == ["opened()", "other()"]
     assert [item.name for item in work.functions] == ["within", "work"]
-    assert ast.unparse(unawaited(ast.parse("await f()", mode="eval").body)) == "f()"
+    assert ast.unparse(awaited_for(ast.parse("await f()", mode="eval").body)) == "f()"
 
 
 def test_calls_are_those_of_the_whole_dotted_name() -> None:

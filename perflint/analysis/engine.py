@@ -15,6 +15,7 @@ import libcst as cst
 from perflint.analysis import registry, suppress
 from perflint.analysis.depth import allow_recursion, too_deep
 from perflint.analysis.facts import Facts, Gate, Region
+from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Check, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -51,8 +52,7 @@ def inspect(
         tree = tree if tree is not None else _parse(source)
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         return Checked((unreadable(source, error),))
-    facts = Facts(source, tree)
-    found = set(_findings(source, facts, config, gates))
+    found = set(_findings(source, tree, config, gates))
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
     result = suppress.apply(source, tree, wanted, known, noqa=noqa)
@@ -89,26 +89,37 @@ def _place(finding: Finding) -> tuple[int, int, str, str]:
     return *finding.span, finding.code, finding.message
 
 
-def _findings(source: Source, facts: Facts, config: Config, gates: bool) -> Iterator[Finding]:
-    rules = registry.select(config)
-    if is_test_file(source.path):
-        rules = tuple(rule for rule in rules if rule.tests)
+def _findings(source: Source, tree: ast.Module, config: Config, gates: bool) -> Iterator[Finding]:
+    every = hopes(config, is_test_file(source.path))
+    rules = every.met(source) if gates else every.rules
+    if not rules:
+        return
+    facts = Facts(source, tree)
     plans = _plans(source, facts, config, rules) if gates else [(facts.module, rules)]
-    depths = [(region, alive, too_deep(region.node)) for region, alive in plans]
+    depths = [(too_deep(plan[0].node), plan) for plan in plans]
     try:
-        trees = [(parse(source, region), alive) for region, alive, deep in depths if not deep]
+        found = [item for deep, plan in depths if not deep for item in _region(source, facts, config, *plan)]
     except TreeError:  # a function that cannot be read alone
         try:
-            trees = [(parse(source, facts.module), rules)]
+            found = list(_region(source, facts, config, facts.module, rules))
         except TreeError as error:
             yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return
-    for region, _, deep in depths:
+    for deep, (region, _) in depths:
         if deep:
             start = region.span.start
             yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
-    for tree, alive in trees:
-        yield from _visit(Context(source, facts, tree, config), alive)
+    yield from found
+
+
+def _region(
+    source: Source, facts: Facts, config: Config, region: Region, rules: tuple[Rule, ...]
+) -> Iterator[Finding]:
+    """What the rules find in one region, whose tree goes when they are done: a file's trees never stand
+    beside each other. Raise TreeError where LibCST cannot read it."""
+    context = Context(source, facts, parse(source, region), config)
+    yield from _visit(context, rules)
+    context.forget()
 
 
 def _plans(
@@ -117,7 +128,7 @@ def _plans(
     """Which regions are worth a tree, and for which rules: the outermost functions, or the whole module
     where a gate admits code outside of them."""
     gates = [(rule, gate) for rule in rules if (gate := rule.gate.resolved(config, facts)) is not None]
-    hopeful = [item for item in gates if item[1].admits_file(source) and item[1].admits_imports(facts)]
+    hopeful = [item for item in gates if item[1].admits_imports(facts)]
     plans = []
     for region in (facts.module, *facts.regions):
         sketch = Sketch(facts, region)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
-from perflint.analysis.needles import needles
+from perflint.analysis.needles import Need, named, need, needles
 from perflint.analysis.outline import Outline
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
@@ -42,7 +42,7 @@ class Gate(NamedTuple):
 
     def resolved(self, config: Config, facts: Facts) -> Gate | None:
         """This gate for one file, its names turned into needles; None where the file can hold none."""
-        more = getattr(config, self.option) if self.option else ()
+        more = self._more(config)
         names = (*self.names, *more)
         if not names and not self.beside:
             return self
@@ -54,11 +54,17 @@ class Gate(NamedTuple):
             return None
         return self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
 
-    def admits_file(self, source: Source) -> bool:
-        """Whether the bytes alone leave hope."""
-        data = source.data
-        needles = (*self.text, *self.loop_text)
-        return not needles or any(needle in data for needle in needles)
+    def needs(self, config: Config) -> tuple[Need, ...]:
+        """What a file must hold one of, whatever it imports; nothing where the needles ask for nothing."""
+        return (
+            *(need(needle) for needle in (*self.text, *self.loop_text)),
+            *named((*self.names, *self._more(config))),
+            *(need(needle, package) for package, needle in self.beside),
+        )
+
+    def _more(self, config: Config) -> tuple[str, ...]:
+        """The names that users add."""
+        return getattr(config, self.option) if self.option else ()
 
     def admits_imports(self, facts: Facts) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
@@ -183,6 +189,7 @@ class _Walk:
         self.source = facts.source
         self.stack: list[tuple[ast.AST, _Place]] = []
         self.imports: list[Span] = []  # those outside of functions
+        self.walrus = b":=" in facts.source.data
 
     def run(self) -> None:
         top = _Place(self.facts.module, False, True)
@@ -198,7 +205,7 @@ class _Walk:
                 handler(self, node, place)
             elif place.top:
                 self.bind_walrus(node)
-        if b":=" in self.source.data:
+        if self.walrus:
             self.mark_walrus()
 
     def push(self, nodes: list[ast.stmt], place: _Place) -> None:
@@ -317,7 +324,7 @@ class _Walk:
             self.bind_target(target.value, node)
 
     def bind_walrus(self, node: ast.AST) -> None:
-        if b":=" in self.source.data:
+        if self.walrus:
             for part in ast.walk(node):
                 if isinstance(part, ast.NamedExpr):
                     self.bind(part.target.id, part)

@@ -5,18 +5,36 @@ The guards that keep the rules quiet where nothing is wrong live here, because e
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
+from sys import maxsize
+from typing import NamedTuple
 
 import libcst as cst
 
+from perflint.analysis.exits import leaving
 from perflint.analysis.match import GROWING, contains, dotted, growths, names_in, root
 from perflint.analysis.names import Binding, Names, Scope
-from perflint.analysis.tree import Comprehension, Function, Loop, Tree, walk, walk_scope
+from perflint.analysis.tree import Comprehension, Function, Loop, Tree, walk_scope
+from perflint.model.diagnostics import Span
 
 SMALL = 16  # a loop over at most so many items known in advance is not worth a finding
 
 LoopNode = cst.For | cst.While
+Block = cst.IndentedBlock | cst.SimpleStatementSuite | cst.SimpleStatementLine
 Own = Callable[[cst.CSTNode], bool]
+
+
+class _Homes(NamedTuple):
+    """The reads of a name in source order, each with its home: the `for` that gives the name its value there.
+
+    A read without one has a home that starts before, and ends after, everything.
+    """
+
+    starts: list[int]  # of the reads
+    outermost: list[int]  # the earliest start of this and all later homes; one more than reads
+    ends: list[int]  # of the homes
 
 
 class Flow:
@@ -26,6 +44,10 @@ class Flow:
         self.tree = tree
         self.names = names
         self._resets: dict[LoopNode, set[str]] = {}
+        self._left: dict[Block, dict[cst.CSTNode, bool]] = {}
+        self._homes_of: dict[tuple[Scope, str], _Homes] = {}
+        self._deletes: dict[Scope, set[str]] = {}  # the names that a scope deletes
+        self._reads: dict[tuple[Scope, str], list[cst.Name]] = {}
 
     # Loops
 
@@ -100,10 +122,10 @@ class Flow:
         """Whether no path leads from `node` to another turn of its innermost `loop`."""
         below = node
         for above in self.tree.ancestors(node):
-            if isinstance(above, (cst.IndentedBlock, cst.SimpleStatementSuite, cst.SimpleStatementLine)):
-                rest = list(above.body)
-                index = next((i for i, item in enumerate(rest) if item is below), None)
-                if index is not None and _leaves(rest[index:]):
+            if isinstance(above, Block):
+                if above not in self._left:
+                    self._left[above] = leaving(above.body)
+                if self._left[above].get(below):
                     return True
             if above is loop:
                 return False
@@ -137,11 +159,13 @@ class Flow:
 
     def reads(self, name: str, scope: Scope) -> list[cst.Name]:
         """Reads of the scope's `name` in it and in its comprehensions, in source order, growths included."""
-        nodes = list(scope.reads.get(name, ()))
-        for child in scope.within():
-            if child.kind == "comprehension" and child.owner(name) is scope:
-                nodes.extend(child.reads.get(name, ()))
-        return sorted(nodes, key=lambda node: self.tree.span(node).start)
+        if (scope, name) not in self._reads:
+            nodes = list(scope.reads.get(name, ()))
+            for child in scope.within():
+                if child.kind == "comprehension" and child.owner(name) is scope:
+                    nodes.extend(child.reads.get(name, ()))
+            self._reads[scope, name] = sorted(nodes, key=lambda node: self.tree.span(node).start)
+        return self._reads[scope, name]
 
     def foreign_reads(self, name: str, scope: Scope) -> list[cst.Name]:
         """Reads of `name` that are not the old value in one of its own growths."""
@@ -211,18 +235,47 @@ class Flow:
         for name in bound_names(loop.target):
             if name in scope.declared or self.captured(name, scope) or self.introspected(scope):
                 return False
-            if any(item.kind == "delete" for item in scope.bindings.get(name, ())):
+            if self._deleted(name, scope):
                 return False
-            if any(not self._rebound_for(name, read, loop) for read in self.reads_after(name, scope, loop)):
+            if self._read_outside(name, scope, loop):
                 return False
         return not contains(loop.target, cst.Attribute, cst.Subscript)
 
-    def _rebound_for(self, name: str, read: cst.CSTNode, after: LoopNode) -> bool:
-        """Whether the read stands in the body of another `for` that binds the name first."""
-        return any(
-            isinstance(loop, cst.For) and name in bound_names(loop.target) and not self.inside(after, loop)
-            for loop in self.loops(read)
-        )
+    def _deleted(self, name: str, scope: Scope) -> bool:
+        if scope not in self._deletes:
+            kept = scope.bindings.items()
+            self._deletes[scope] = {
+                name for name, found in kept if any(item.kind == "delete" for item in found)
+            }
+        return name in self._deletes[scope]
+
+    def _read_outside(self, name: str, scope: Scope, loop: cst.For) -> bool:
+        """Whether what the loop leaves in `name` is read: by one of `reads_after` without a `for` of its own for the name."""
+        home, span = self._homes(name, scope), self.tree.span(loop)
+        if home.outermost[bisect_left(home.starts, span.end)] <= span.start:
+            return True
+        around = next(reversed([*self.loops(loop)]), None)
+        if around is None:
+            return False
+        first = bisect_left(home.starts, self.tree.span(around).start)
+        before = home.ends[first : bisect_left(home.starts, span.start)]
+        return max(before, default=0) > span.start
+
+    def _homes(self, name: str, scope: Scope) -> _Homes:
+        """For each read of the name, the innermost `for` around it that binds the name."""
+        if (scope, name) not in self._homes_of:
+            reads = self.reads(name, scope)
+            spans = [self._home(name, read) for read in reads]
+            outermost = [*accumulate((span.start for span in reversed(spans)), min, initial=maxsize)]
+            starts = [self.tree.span(read).start for read in reads]
+            self._homes_of[scope, name] = _Homes(starts, outermost[::-1], [span.end for span in spans])
+        return self._homes_of[scope, name]
+
+    def _home(self, name: str, read: cst.Name) -> Span:
+        for loop in self.loops(read):
+            if isinstance(loop, cst.For) and name in bound_names(loop.target):
+                return self.tree.span(loop)
+        return Span(-1, maxsize)
 
     def one_line(self, node: cst.CSTNode) -> bool:
         """Whether the statement shares its line: `a; b`, or the body of `for x in y: a`."""
@@ -244,9 +297,12 @@ class Flow:
                 return False
         return False
 
-    def tried(self, node: cst.CSTNode) -> bool:
-        """Whether a `try` of the same function holds the node: where an exception comes from may matter."""
-        for above in self.tree.ancestors(node):
+    def tried(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> bool:
+        """Whether a `try` of the same function, one inside of `within` if given, holds the node.
+
+        Where it does, the place that an exception comes from may matter.
+        """
+        for above in self.tree.ancestors(node, within):
             if isinstance(above, (cst.Try, cst.TryStar)):
                 return True
             if isinstance(above, Function):
@@ -257,34 +313,6 @@ class Flow:
 def _repeats(loop: LoopNode, part: cst.CSTNode) -> bool:
     """Whether the loop evaluates this direct part of it in every turn."""
     return loop.body is part or (isinstance(loop, cst.While) and loop.test is part)
-
-
-def before(tree: Tree, node: cst.BaseStatement) -> cst.BaseStatement | None:
-    """The statement directly before `node` in its block."""
-    block = tree.parent(node)
-    body = list(getattr(block, "body", ()))
-    index = next((i for i, item in enumerate(body) if item is node), 0)
-    return body[index - 1] if index else None
-
-
-def _leaves(statements: list[cst.CSTNode]) -> bool:
-    """Whether running these statements always leaves the loop (or function) they stand in."""
-    for item in statements:
-        match item:
-            case cst.Break() | cst.Return() | cst.Raise():
-                return True
-            case cst.SimpleStatementLine(body=smalls):
-                if _leaves(list(smalls)):
-                    return True
-            case cst.If(body=body, orelse=cst.Else(body=other)):
-                if _leaves(list(body.body)) and _leaves(list(other.body)):
-                    return True
-            case cst.With(items=items, body=body) if not any(names_in(part) & {"suppress"} for part in items):
-                if _leaves(list(body.body)):
-                    return True
-        if any(isinstance(part, cst.Continue) for part in walk(item)):
-            return False
-    return False
 
 
 def bound_names(target: cst.CSTNode) -> set[str]:

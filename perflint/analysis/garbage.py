@@ -311,7 +311,7 @@ def asked_for(outline: Outline, node: ast.AST) -> bool:
     if guarded(outline, node) is not None:
         return True
     tests = (item.test for item in around(outline, node) if isinstance(item, ast.If))
-    words = (getattr(part, "id", getattr(part, "attr", "")) for test in tests for part in ast.walk(test))
+    words = (leaf(part) for test in tests for part in ast.walk(test))
     return any(_ASKS.search(word) for word in words)
 
 

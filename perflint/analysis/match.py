@@ -161,6 +161,11 @@ def _key(index: cst.BaseExpression) -> str | None:
     return dotted(index)
 
 
+def unawaited(node: cst.BaseExpression) -> cst.BaseExpression:
+    """What an `await` waits for; the expression itself without one."""
+    return node.expression if isinstance(node, cst.Await) else node
+
+
 def last_name(node: cst.CSTNode) -> str:
     """The last word of what is written: `wait` of `a.b().wait`; empty where it is no name."""
     name = node.attr if isinstance(node, cst.Attribute) else node

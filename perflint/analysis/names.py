@@ -10,7 +10,9 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+from weakref import ReferenceType
 
 import libcst as cst
 
@@ -38,11 +40,15 @@ class Scope:
 
     kind: ScopeKind
     node: cst.CSTNode
-    parent: Scope | None
+    above: ReferenceType[Scope] | None  # weak: without a cycle a region's tree goes when it is done with
     children: list[Scope] = field(default_factory=list)
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     reads: dict[str, list[cst.Name]] = field(default_factory=dict)
     declared: dict[str, Literal["global", "nonlocal"]] = field(default_factory=dict)
+
+    @property
+    def parent(self) -> Scope | None:
+        return self.above() if self.above else None
 
     def within(self) -> Iterator[Scope]:
         """All scopes nested in this one, at any depth."""
@@ -67,11 +73,16 @@ class Scope:
 
     def captures(self, name: str) -> list[Scope]:
         """The nested scopes that read or rebind this scope's `name`."""
-        return [
-            scope
-            for scope in self.within()
-            if name in (scope.reads | scope.declared) and scope.owner(name) is self
-        ]
+        return [scope for scope in self._users.get(name, ()) if scope.owner(name) is self]
+
+    @cached_property
+    def _users(self) -> dict[str, list[Scope]]:
+        """The nested scopes by the names that they read or declare; asked for when all are known."""
+        users: dict[str, list[Scope]] = {}
+        for scope in self.within():
+            for name in scope.reads.keys() | scope.declared.keys():
+                users.setdefault(name, []).append(scope)
+        return users
 
 
 class Names:
@@ -102,6 +113,16 @@ class Names:
         """The scope that a function, lambda, class, comprehension or module opens."""
         return self._scopes[node]
 
+    def bindings(self, node: cst.CSTNode) -> list[Binding]:
+        """What binds the name that `node` is; nothing for other nodes, and for names of outside the region."""
+        owner = self.scope(node).owner(node.value) if isinstance(node, cst.Name) else None
+        return owner.bindings[node.value] if owner is not None and isinstance(node, cst.Name) else []
+
+    def assigned(self, node: cst.CSTNode) -> cst.BaseExpression | None:
+        """The expression that a name stands for, where one assignment alone binds it."""
+        bindings = self.bindings(node)
+        return bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
+
     def qualified(self, node: cst.BaseExpression) -> str | None:
         """What a name or dotted name stands for, such as `functools.reduce` or `builtins.sum`.
 
@@ -117,10 +138,8 @@ class Names:
 
     def builtin(self, node: cst.BaseExpression) -> str | None:
         """The builtin that a name stands for, such as `sum`."""
-        qualified = self.qualified(node)
-        return (
-            qualified.removeprefix("builtins.") if qualified and qualified.startswith("builtins.") else None
-        )
+        module, _, name = (self.qualified(node) or "").rpartition(".")
+        return name if module == "builtins" else None
 
     def means_builtin(self, name: str, scope: Scope) -> bool:
         """Whether a builtin's name, written in this scope, means that builtin: for text that a fix adds."""
@@ -185,7 +204,7 @@ class _Builder:
         self.push(scope, *nodes)
 
     def open(self, kind: ScopeKind, node: cst.CSTNode, parent: Scope) -> Scope:
-        scope = Scope(kind, node, parent)
+        scope = Scope(kind, node, ReferenceType(parent))
         parent.children.append(scope)
         self.names._scopes[node] = scope
         return scope
@@ -215,10 +234,7 @@ class _Builder:
     def name(self, node: cst.Name, scope: Scope) -> None:
         scope.reads.setdefault(node.value, []).append(node)
 
-    def attribute(self, node: cst.Attribute, scope: Scope) -> None:
-        self.push(scope, node.value)
-
-    def argument(self, node: cst.Arg, scope: Scope) -> None:
+    def value(self, node: cst.Attribute | cst.Arg, scope: Scope) -> None:
         self.push(scope, node.value)
 
     def function(self, node: cst.FunctionDef, scope: Scope) -> None:
@@ -342,16 +358,10 @@ def pairs(
     target: cst.BaseExpression, value: cst.BaseExpression
 ) -> list[tuple[cst.BaseExpression, cst.BaseExpression]]:
     """Which target takes which value: `a, b = 1, 2` is two assignments."""
-    if (
-        isinstance(target, cst.Tuple)
-        and isinstance(value, cst.Tuple)
-        and len(target.elements) == len(value.elements)
-    ):
-        both = (*target.elements, *value.elements)
-        if not any(isinstance(element, cst.StarredElement) for element in both):
-            return [
-                (one.value, other.value) for one, other in zip(target.elements, value.elements, strict=True)
-            ]
+    match target, value:
+        case cst.Tuple(elements=left), cst.Tuple(elements=right) if len(left) == len(right):
+            if not any(isinstance(element, cst.StarredElement) for element in (*left, *right)):
+                return [(one.value, other.value) for one, other in zip(left, right, strict=True)]
     return [(target, value)]
 
 
@@ -370,8 +380,7 @@ def _dotted(node: cst.CSTNode) -> str:
 
 _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.Name: _Builder.name,
-    cst.Attribute: _Builder.attribute,
-    cst.Arg: _Builder.argument,
+    **dict.fromkeys((cst.Attribute, cst.Arg), _Builder.value),
     cst.FunctionDef: _Builder.function,
     cst.Lambda: _Builder.lambda_,
     cst.ClassDef: _Builder.class_,
@@ -382,13 +391,10 @@ _HANDLERS: dict[type[cst.CSTNode], Callable[[_Builder, Any, Scope], None]] = {
     cst.NamedExpr: _Builder.walrus,
     cst.For: _Builder.loop,
     cst.WithItem: _Builder.with_item,
-    cst.ExceptHandler: _Builder.handler,
-    cst.ExceptStarHandler: _Builder.handler,
+    **dict.fromkeys((cst.ExceptHandler, cst.ExceptStarHandler), _Builder.handler),
     cst.Del: _Builder.delete,
-    cst.Import: _Builder.import_,
-    cst.ImportFrom: _Builder.import_,
+    **dict.fromkeys((cst.Import, cst.ImportFrom), _Builder.import_),
     **dict.fromkeys((cst.MatchAs, cst.MatchStar, cst.MatchMapping), _Builder.pattern),
     cst.MatchKeywordElement: _Builder.keyword_pattern,
-    cst.Global: _Builder.declaration,
-    cst.Nonlocal: _Builder.declaration,
+    **dict.fromkeys((cst.Global, cst.Nonlocal), _Builder.declaration),
 }

@@ -15,7 +15,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.names import Binding, Names, Scope
-from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, Store
+from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, Store, is_none
 from perflint.analysis.tree import Function, walk
 
 _DEPTH = 12  # names that lead to names; deeper chains are unknown
@@ -241,7 +241,7 @@ class Objects:
     # The same for what other functions of the file assign
 
     def _stored(self, stores: Iterable[Store]) -> Made | None:
-        found = [self._store(item) for item in stores if item.annotation or not _none(item.value)]
+        found = [self._store(item) for item in stores if item.annotation or not is_none(item.value)]
         return _agreed(found)
 
     def _store(self, store: Store) -> Made | None:
@@ -306,7 +306,7 @@ class Objects:
                 except SyntaxError:
                     return None
             case ast.BinOp(left=one, op=ast.BitOr(), right=other):
-                return self._annotation(other if _none(one) else one if _none(other) else None)
+                return self._annotation(other if is_none(one) else one if is_none(other) else None)
             case ast.Subscript(value=outer, slice=inner):
                 name = self.outline.qualified(outer)
                 if name in _OPTIONAL | _TRANSPARENT:
@@ -369,7 +369,3 @@ def _assigns(node: ast.AST, name: str) -> TypeGuard[ast.Assign]:
 def _nothing(binding: Binding) -> bool:
     value = binding.value
     return binding.kind == "delete" or (isinstance(value, cst.Name) and value.value == "None")
-
-
-def _none(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # facts hold the outline of their file
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = (ast.FunctionDef, ast.AsyncFunctionDef)
+_STORING = (ast.stmt, ast.NamedExpr, ast.withitem)  # most nodes are other expressions
 T = TypeVar("T")
 
 
@@ -55,7 +56,8 @@ class Outline:
         self._attributes: dict[tuple[ast.ClassDef, str], list[Store]] = defaultdict(list)
         self._globals: dict[str, list[Store]] = defaultdict(list)
         self._made: dict[Callable[[Outline], Any], Any] = {}
-        self._walk()
+        for node, home in self._walk():
+            self._note(node, home)
 
     # What is where
 
@@ -131,6 +133,11 @@ class Outline:
         return None
 
     @cached_property
+    def placed(self) -> list[tuple[ast.AST, Home]]:
+        """Every node of the file and where it stands, in source order."""
+        return list(self._walk())
+
+    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The node around each node of the file."""
         return {child: node for node in ast.walk(self.facts.tree) for child in ast.iter_child_nodes(node)}
@@ -147,29 +154,31 @@ class Outline:
 
     # The walk
 
-    def _walk(self) -> None:
+    def _walk(self) -> Iterator[tuple[ast.AST, Home]]:
+        """Every node and where it stands; a function must be noted before what it holds is asked for."""
         stack: list[tuple[ast.AST, Home]] = [(self.facts.tree, Home())]
         while stack:
             node, home = stack.pop()
-            inner = self._enter(node, home)
-            for target, value, annotation in _stores(node):
-                self._store(target, Store(value, annotation, home))
-            stack.extend((child, inner) for child in reversed(list(ast.iter_child_nodes(node))))
+            yield node, home
+            if isinstance(node, Definition):
+                home = self.inside(node)
+            elif isinstance(node, ast.ClassDef):
+                home = Home(home.functions, node, 0, home.bound)
+            elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+                home = Home(home.functions, home.owner, home.loops + 1, home.bound)
+            stack.extend((child, home) for child in reversed(list(ast.iter_child_nodes(node))))
 
-    def _enter(self, node: ast.AST, home: Home) -> Home:
-        """Note the node; the home of what is below it."""
+    def _note(self, node: ast.AST, home: Home) -> None:
         if isinstance(node, Definition):
             self.functions[node.name].append(node)
             self.homes[node] = home
-            return self.inside(node)
-        if isinstance(node, ast.ClassDef):
+        elif isinstance(node, ast.ClassDef):
             self.classes[node.name].append(node)
-            return Home(home.functions, node, 0, home.bound)
-        if isinstance(node, ast.Call):
+        elif isinstance(node, ast.Call):
             self.calls.append((node, home))
-        if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
-            return Home(home.functions, home.owner, home.loops + 1, home.bound)
-        return home
+        elif isinstance(node, _STORING):
+            for target, value, annotation in _stores(node):
+                self._store(target, Store(value, annotation, home))
 
     def _store(self, target: ast.expr, store: Store) -> None:
         home = store.home
@@ -248,3 +257,8 @@ def generates(node: ast.AST) -> bool:
 def leaf(node: ast.AST | None) -> str:
     """The last word of a dotted name: `fetch` of `self.api.fetch`."""
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def is_none(node: object) -> bool:
+    """Whether the expression is written `None`."""
+    return isinstance(node, ast.Constant) and node.value is None

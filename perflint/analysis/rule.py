@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -27,6 +27,7 @@ from perflint.model.source import Source
 Measure = Literal["time", "wall", "memory"]
 Check = Callable[[Any, "Context"], Iterator[Finding]]
 C = TypeVar("C", bound=Check)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,22 @@ class Context:
     @cached_property
     def accumulators(self) -> Accumulators:
         return Accumulators(self.names, self.kinds, self.flow)
+
+    def once(self, function: Callable[..., T], *question: Hashable) -> T:
+        """`function(self, *question)`, remembered: many findings of one region ask the same."""
+        key = (function, question)
+        if key not in self._answers:
+            self._answers[key] = function(self, *question)
+        answer: T = self._answers[key]
+        return answer
+
+    def forget(self) -> None:
+        """Drop the answers: some hold the context, and in a cycle it would outlive its use."""
+        self._answers.clear()
+
+    @cached_property
+    def _answers(self) -> dict[Hashable, Any]:
+        return {}
 
     def scope(self, node: cst.CSTNode) -> Scope:
         """The scope in which `node` is evaluated."""

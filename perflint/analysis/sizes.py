@@ -225,14 +225,10 @@ class Sizes:
         return Size.UNKNOWN if size is Size.SMALL and self._grows(node.value, node) else size
 
     def _only_value(self, node: cst.Name) -> cst.BaseExpression | None:
-        owner = self.names.scope(node).owner(node.value)
-        bindings = owner.bindings[node.value] if owner is not None else []
-        if len(bindings) == 1 and bindings[0].kind == "assign":
-            return bindings[0].value
-        match bindings:
+        match self.names.bindings(node):
             case [Binding(node=cst.WithItem(item=item, asname=cst.AsName(name=cst.Name(value=bound))))]:
                 return item if bound == node.value else None
-        return None
+        return self.names.assigned(node)
 
     def _element(self, binding: Binding, name: str) -> Size:
         """An element of `batched(xs, n)` is a chunk."""

@@ -101,7 +101,7 @@ class Sketch:
         found = [node.value for node in self.of(ast.NamedExpr)]
         found += [node.value for node in self.of(ast.AnnAssign) if node.value is not None]
         found += [node.value for node in self.of(ast.Assign) if isinstance(node.targets[0], ast.Name)]
-        return set(map(unawaited, found))
+        return set(map(awaited_for, found))
 
     @cached_property
     def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
@@ -136,7 +136,7 @@ def repeats(*words: str) -> Callable[[Sketch], bool]:
     return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
 
 
-def unawaited(node: ast.expr) -> ast.expr:
+def awaited_for(node: ast.expr) -> ast.expr:
     """The expression itself, or what an `await` waits for."""
     return node.value if isinstance(node, ast.Await) else node
 

@@ -49,6 +49,7 @@ class Tree:
         self.region = region
         self.module = _parse_module(text)
         self.root = _root(self.module, region)
+        self._before: dict[cst.CSTNode | None, dict[cst.CSTNode, cst.BaseStatement]] = {}  # by block
         self._text = text.encode()
         self._shift = region.span.start - len(prefix)
 
@@ -77,10 +78,15 @@ class Tree:
         """The node that holds `node`; None for the root."""
         return self._parents.get(node)
 
-    def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        """The parents of `node`, innermost first, up to and with the root."""
+    def taker(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The node that takes the value of `node`, awaited or not; None for the root."""
+        parent = self.parent(node)
+        return self.parent(parent) if isinstance(parent, cst.Await) else parent
+
+    def ancestors(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> Iterator[cst.CSTNode]:
+        """The parents of `node`, innermost first, up to and with the root, or else those inside of `within`."""
         above = self._parents.get(node)
-        while above is not None:
+        while above is not None and above is not within:
             yield above
             above = self._parents.get(above)
 
@@ -93,6 +99,15 @@ class Tree:
         while not isinstance(node, cst.BaseStatement):
             node = self._parents[node]
         return node
+
+    def before(self, node: cst.BaseStatement) -> cst.BaseStatement | None:
+        """The statement directly before `node` in its block."""
+        block = self.parent(node)
+        if block not in self._before:
+            body = getattr(block, "body", ())
+            body = body if isinstance(body, (list, tuple)) else ()
+            self._before[block] = dict(zip(body[1:], body, strict=False))
+        return self._before[block].get(node)
 
     def comments(self, span: Span) -> bool:
         """Whether a comment stands inside `span`."""

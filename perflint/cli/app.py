@@ -146,6 +146,10 @@ def command() -> None:
 )
 @click.option("--output-file", type=_FILE, help="Write the report there.")
 @click.option("--statistics", is_flag=True, help="Only count the findings of each rule.")
+@click.option("--shard", metavar="K/N", help="Check only part K of N of the files, by their paths.")
+@click.option(
+    "--cluster", metavar="ADDRESS", help="Check on this Dask cluster; `local` starts one on this machine."
+)
 def check(paths: tuple[Path, ...], **options: Any) -> int:
     """Report what costs more than it needs to."""
     from perflint.cli import checking

@@ -11,7 +11,7 @@ from pathlib import Path
 from perflint.cli.terminal import warn
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
-from perflint.project import files, jobs, settings
+from perflint.project import files, jobs, settings, shards
 
 STDIN = Path("-")
 
@@ -37,14 +37,21 @@ class Work:
 
 
 def work(
-    paths: Sequence[Path], config_file: Path | None, stdin_filename: str | None, **overrides: object
+    paths: Sequence[Path],
+    config_file: Path | None,
+    stdin_filename: str | None,
+    shard: str | None = None,
+    **overrides: object,
 ) -> Work:
     """Find out what to do. Raise ConfigError for wrong usage and settings."""
     _refuse_namesake()
+    part = shards.parse(shard) if shard is not None else shards.WHOLE
     if STDIN in paths and len(paths) > 1:
         raise ConfigError("- (standard input) stands alone; leave out the other paths")
     if stdin_filename and STDIN not in paths:
         raise ConfigError("--stdin-filename names what is read from standard input; add -")
+    if STDIN in paths and shard is not None:
+        raise ConfigError("--shard parts files, - (standard input) is one text: leave one out")
     stdin = Path(stdin_filename or "stdin") if STDIN in paths else None
     starts = [stdin] if stdin else paths or [Path()]
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value not in (None, ())}
@@ -54,8 +61,12 @@ def work(
     found = files.find(starts, root, config.exclude)
     if not found.files and not found.problems:
         warn("no Python files under these paths; nothing to do")
-    problems = tuple(jobs.problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
-    return Work(config, root, found.files, problems)
+    problems = tuple(
+        jobs.problem(path, f"cannot be searched: {reason}")
+        for path, reason in found.problems
+        if part.holds(path, root)
+    )
+    return Work(config, root, tuple(path for path in found.files if part.holds(path, root)), problems)
 
 
 def read_stdin() -> bytes:

@@ -13,10 +13,12 @@ import re
 import tokenize
 from bisect import bisect_right
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_WORD = re.compile(rb"\w+")
 _CODING = re.compile(rb"coding[:=]")
 
 
@@ -57,6 +59,11 @@ class Source:
     def text(self) -> str:
         return self.data.decode("utf-8")
 
+    @cached_property
+    def words(self) -> frozenset[bytes]:
+        """The names, keywords and numbers of the text, those in strings and comments too."""
+        return frozenset(_WORD.findall(self.data))
+
     def raw(self, data: bytes) -> bytes:
         """`data` (UTF-8) as this file's bytes: same encoding, same byte order mark.
 
@@ -72,7 +79,10 @@ class Source:
     @cached_property
     def line_starts(self) -> list[int]:
         """The byte offset of each line's first byte."""
-        return [0, *(match.end() for match in _LINE_END.finditer(self.data))]
+        lines = self.data.splitlines(keepends=True)  # of bytes: at the tokenizer's line ends alone
+        if lines and not lines[-1].endswith((b"\n", b"\r")):
+            lines.pop()
+        return [0, *accumulate(map(len, lines))]
 
     @cached_property
     def newline(self) -> str:

@@ -38,15 +38,10 @@ class Check:
 
     def text(self, path: Path, raw: bytes) -> Outcome:
         """Check `raw` as the content of `path`."""
-        try:
-            source = Source(str(path), raw)
-        except SourceError as error:
-            return problem(path, str(error))
-        try:
-            active, suppressed = engine.inspect(source, settings.for_file(self.config, self.root, path))
-        except Exception as error:
-            return crashed(path, error)
-        return Outcome(str(path), active, suppressed, raw if active or suppressed else None)
+        return inspect(str(path), raw, self.config_for(path))
+
+    def config_for(self, path: Path) -> Config:
+        return settings.for_file(self.config, self.root, path)
 
     def lost(self, path: Path) -> Outcome:
         """For a file that ended its worker process twice."""
@@ -92,7 +87,7 @@ class Fix:
             source = Source(str(path), raw)
         except SourceError as error:
             return Fixed(problem(path, str(error)))
-        config = settings.for_file(self.check.config, self.check.root, path)
+        config = self.check.config_for(path)
         try:
             result = fixer.fix(source, partial(engine.check, config=config), self.allow)
         except Exception as error:
@@ -108,7 +103,20 @@ class Fix:
         return Fixed(self.check.lost(path))
 
 
-def problem(path: Path, message: str) -> Outcome:
+def inspect(path: str, raw: bytes, config: Config) -> Outcome:
+    """Check `raw` as the content of `path`. Touches no disk: a cluster's workers have none of the files."""
+    try:
+        source = Source(path, raw)
+    except SourceError as error:
+        return problem(path, str(error))
+    try:
+        active, suppressed = engine.inspect(source, config)
+    except Exception as error:
+        return crashed(path, error)
+    return Outcome(path, active, suppressed, raw if active or suppressed else None)
+
+
+def problem(path: Path | str, message: str) -> Outcome:
     """PRF000 for a file or folder that cannot be read."""
     return Outcome(str(path), (engine.own("PRF000", message),))
 
@@ -117,7 +125,7 @@ def unreadable(path: Path, error: OSError) -> Outcome:
     return problem(path, f"cannot be read: {(error.strerror or str(error)).lower()}")
 
 
-def crashed(path: Path, error: Exception) -> Outcome:
+def crashed(path: Path | str, error: Exception) -> Outcome:
     """PRF001 for an error that is ours; it must not end the run."""
     return Outcome(
         str(path), (engine.own("PRF001", f"perflint crashed here: {type(error).__name__}: {error}"),)

@@ -224,10 +224,21 @@ def _codes(label: str, value: object) -> tuple[str, ...]:
     return tuple(known[code.strip().lower()] for code in codes)
 
 
+def _patterns(label: str, value: object) -> tuple[str, ...]:
+    patterns = _strings(label, value)
+    for pattern in patterns:
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except ValueError:
+            raise ConfigError(f"{label}: {pattern!r} is no pattern of .gitignore") from None
+    return patterns
+
+
 def _codes_by_pattern(label: str, value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not isinstance(value, dict):
         raise ConfigError(f'{label} must be a table such as {{ "tests/*" = ["PRF101"] }}')
-    return tuple((pattern, _codes(f"{label} {pattern!r}", codes)) for pattern, codes in value.items())
+    patterns = _patterns(label, tuple(value))
+    return tuple((pattern, _codes(f"{label} {pattern!r}", value[pattern])) for pattern in patterns)
 
 
 def _boolean(label: str, value: object) -> bool:
@@ -280,7 +291,7 @@ _READERS: dict[str, Reader] = {
     "extend-select": _codes,
     "ignore": _codes,
     "per-file-ignores": _codes_by_pattern,
-    "exclude": _strings,
+    "exclude": _patterns,
     "target-version": _version,
     "min-severity": _severity,
     "fail-level": _severity,

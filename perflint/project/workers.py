@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -43,17 +43,39 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
     `jobs` is the number of processes: 1 works in this one, 0 takes what the machine and the
     amount of work suggest. Closing the generator, or Ctrl-C, ends the workers.
     """
-    sizes = [_size(path) for path in paths]
+    sizes = [size(path) for path in paths]
     if jobs < 1:
-        jobs = min(_cpus(), 1 + sum(sizes) // WORTH_A_WORKER)
+        jobs = min(cpus(), 1 + sum(sizes) // WORTH_A_WORKER)
     jobs = min(jobs, len(paths))
     if jobs > 1:
         yield from _Pool(job, paths, sizes, jobs).results()
     else:
-        yield from map(job, paths)
+        with _rare_collections() as collect:
+            unread = BATCH
+            for path, bytes_ in zip(paths, sizes, strict=True):
+                yield job(path)
+                unread -= bytes_
+                if unread < 0:
+                    collect()
+                    unread = BATCH
 
 
-def _cpus() -> int:
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[Callable[[], object]]:
+    """Garbage is collected only by the call that this gives: trees are many small objects and no cycles, and
+    `ast.parse` is twice as fast when nothing walks them meanwhile. What is loaded now is left out of collections."""
+    enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield gc.collect
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
+
+
+def cpus() -> int:
     """The processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -61,7 +83,7 @@ def _cpus() -> int:
         return os.cpu_count() or 1
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
@@ -94,7 +116,7 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(job, theirs, inherited), daemon=True)  # type: ignore[attr-defined]
         self.todo: deque[int] = deque()
         self.alone = False  # on a file that a worker has died on
-        with _deferred_interrupt():
+        with deferred_interrupt():
             self.process.start()
         theirs.close()
 
@@ -122,16 +144,17 @@ class _Pool(Generic[T]):
         self.context = mp.get_context(_start_method())
 
     def results(self) -> Iterator[T]:
-        gc.freeze()  # what is loaded now is shared with forked workers; do not touch it
-        try:
-            for index in range(len(self.paths)):
-                while index not in self.done:
-                    self._advance()
-                yield self.done.pop(index)
-        finally:
-            for worker in self.workers:
-                worker.end()
-            gc.unfreeze()
+        with (
+            _rare_collections()
+        ):  # what is loaded now is shared with forked workers, so do not touch it either
+            try:
+                for index in range(len(self.paths)):
+                    while index not in self.done:
+                        self._advance()
+                    yield self.done.pop(index)
+            finally:
+                for worker in self.workers:
+                    worker.end()
 
     def _advance(self) -> None:
         """Give every idle worker something to do, and take in what the busy ones answer."""
@@ -178,10 +201,11 @@ def _serve(job: Job[object], pipe: Connection, inherited: Iterable[Connection]) 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     for other in inherited:
         other.close()
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError), _rare_collections() as collect:
         while True:
             for path in pipe.recv():
                 pipe.send(job(path))
+            collect()
 
 
 def _start_method() -> str:
@@ -190,8 +214,11 @@ def _start_method() -> str:
 
 
 @contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back while a child starts, before it has learned to ignore it."""
+def deferred_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back, for this process and those that it starts meanwhile.
+
+    A child may start before it has learned to ignore it.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

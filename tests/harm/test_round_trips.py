@@ -4,6 +4,7 @@ import pytest
 from programs import fixed, run
 
 from perflint.analysis import engine
+from perflint.analysis.connections.loopback import SERVER
 from perflint.model.config import Config
 from perflint.model.source import Source
 
@@ -180,10 +181,11 @@ def test_twenty_threads_and_a_pool(options: str, out: list[str]) -> None:
     assert ended.out.split() == out, ended.err
 
 
-BURST = """
-import threading
+BURST = (
+    "n = 1\n"
+    + SERVER
+    + """
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
 
@@ -191,37 +193,23 @@ together = threading.Barrier(16)
 connections = []
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Together(Handler):
     def setup(self):
         connections.append(self.client_address)
         super().setup()
 
     def do_GET(self):
         together.wait()
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *args):
-        pass
+        super().do_GET()
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-
-server = Server(("127.0.0.1", 0), Handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-url = f"http://127.0.0.1:{server.server_port}/"
+server.RequestHandlerClass = Together
+server.socket.listen(64)
 session = requests.Session()
 
 
 def fetch(number):
-    return session.get(url, timeout=10).text
+    return session.get(urls[0], timeout=10).text
 
 
 with ThreadPoolExecutor(max_workers=16) as executor:
@@ -232,6 +220,7 @@ server.shutdown()
 server.server_close()
 print(len(connections))
 """
+)
 
 
 def test_a_burst_of_sixteen_and_a_pool_of_ten() -> None:

@@ -19,8 +19,8 @@ from perflint.testing import example
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.postgres(tmp_path_factory.mktemp("postgres")) as address:
+def uri() -> Iterator[str]:
+    with servers.postgres() as address:
         with psycopg.connect(address, autocommit=True) as conn:
             conn.execute("CREATE TABLE users(id INTEGER UNIQUE, name TEXT)")
             conn.execute("CREATE TABLE readings(at INTEGER, value INTEGER)")

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from runtime_helpers import LONG, Blocker, consistent
@@ -180,6 +182,18 @@ def submit_inside_admission(Pool: Any) -> None:
         )
 
 
+@contextmanager
+def alarms(handler: Callable[..., None], first: float, interval: float = 0) -> Iterator[None]:
+    """Have a timer's signals handled; afterwards by nobody: a late one may be under way, and CPython wants a function."""
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, first, interval)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, lambda *_: None)
+
+
 def signals(Pool: Any, seconds: float = 0.4) -> None:
     """Submit from a signal handler, every half millisecond, inside submit."""
     ran: list[int] = []
@@ -190,16 +204,11 @@ def signals(Pool: Any, seconds: float = 0.4) -> None:
         if pool.submit(ran.append, 1):  # not `+=`: the handler interrupts itself
             accepted[1].append(1)
 
-    before = signal.signal(signal.SIGALRM, handler)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    with alarms(handler, 0.0005, 0.0005):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if pool.submit(ran.append, 0):
                 accepted[0].append(0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     assert pool.shutdown(timeout=LONG)
     assert ran.count(0) == len(accepted[0]) and ran.count(1) == len(accepted[1]) > 0
     assert pool.stats().submitted == pool.stats().completed == len(ran)
@@ -215,14 +224,9 @@ def shutdown_signals(Pool: Any, rounds: int = 40) -> None:
         def handler(*_: object, pool: Any = pool, ended: Any = ended) -> None:
             ended.append(pool.shutdown(timeout=LONG))
 
-        before = signal.signal(signal.SIGALRM, handler)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 3e-3))
+        with alarms(handler, chance.uniform(1e-5, 3e-3)):
             while not ended:
                 accepted += pool.submit(ran.append, 1)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
         assert ended == [True] and pool.shutdown() and len(ran) == accepted, (len(ran), accepted)
 
 

@@ -114,6 +114,7 @@ def test_signals_that_shut_down_long() -> None:
 
 def in_child(pool: WorkerPool) -> int:
     """What the child of a fork finds; its exit status."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(20)
     if pool.stats() != (0,) * 8 or pool.closed or pool._state.threads:
         return 2

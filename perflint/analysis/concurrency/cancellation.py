@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.concurrency.coroutines import suspensions
-from perflint.analysis.match import dotted, last_name, names_in, sole_small
+from perflint.analysis.match import dotted, last_name, names_in, sole_small, unawaited
 from perflint.analysis.tree import walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -62,7 +62,7 @@ def _takes_out(node: cst.Try, function: cst.FunctionDef) -> bool:
     for part in walk_scope(function.body):
         match part:
             case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=target))], value=value):
-                taken = value.expression if isinstance(value, cst.Await) else value
+                taken = unawaited(value)
                 if target == name and isinstance(taken, cst.Call) and last_name(taken.func) in _TAKES:
                     return True
     return False

@@ -332,9 +332,7 @@ def _uses(node: cst.CSTNode, take: cst.CSTNode) -> bool:
 
 def _handling(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
     """Whether the node stands in a handler, a `finally`, or what spawns work elsewhere."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
+    for above in context.tree.ancestors(node, loop):
         if isinstance(above, (cst.ExceptHandler, cst.Finally, cst.Raise)):
             return True
         if isinstance(above, cst.Call) and not may_raise(above) and _spawns(above):
@@ -363,11 +361,6 @@ def _stops_on_purpose(context: Context, item: Consumer) -> bool:
 
 
 def _raises(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
-    return isinstance(node, cst.Raise) and not any(_between(context, node, loop))
-
-
-def _between(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> Iterator[bool]:
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return
-        yield isinstance(above, (cst.ExceptHandler, cst.Try))
+    return isinstance(node, cst.Raise) and not any(
+        isinstance(above, (cst.ExceptHandler, cst.Try)) for above in context.tree.ancestors(node, loop)
+    )

@@ -151,8 +151,7 @@ def _source(context: Context, node: cst.BaseExpression) -> Source | None:
 
 def _bound_in_turn(context: Context, node: cst.Name) -> bool:
     """Whether the loop around binds the name anew, too: `while tasks: done, tasks = await wait(tasks)`."""
-    owner, loop = context.names.scope(node).owner(node.value), context.flow.loop(node)
-    found = owner.bindings[node.value] if owner is not None and loop is not None else []
+    found, loop = context.names.bindings(node), context.flow.loop(node)
     inside = [item for item in found if loop is not None and context.flow.inside(item.node, loop)]
     return 0 < len(inside) < len(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 import libcst as cst
 
@@ -58,9 +59,10 @@ def isolated(names: Names, node: cst.CSTNode, within: cst.CSTNode) -> bool:
                 if not always_raises(handler):
                     return True
                 break  # a wide clause before any other one: it goes on outward
+    own = takewhile(lambda above: not isinstance(above, Function), names.tree.ancestors(node, within))
     return any(
         isinstance(above, cst.With) and any(suppresses(names, item.item) for item in above.items)
-        for above in _until(names.tree, node, within)
+        for above in own
     )
 
 
@@ -129,13 +131,6 @@ def _chain(item: cst.If, kinds: tuple[type[cst.CSTNode], ...]) -> bool:
     if isinstance(item.orelse, cst.If):
         return _chain(item.orelse, kinds)
     return item.orelse is not None and _raises(item.orelse.body, kinds)
-
-
-def _until(tree: Tree, node: cst.CSTNode, within: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    for above in tree.ancestors(node):
-        if above is within or isinstance(above, Function):
-            return
-        yield above
 
 
 def suppresses(names: Names, item: cst.BaseExpression) -> bool:

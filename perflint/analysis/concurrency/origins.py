@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.concurrency.admission import LIMITER
-from perflint.analysis.match import is_name, names_in
+from perflint.analysis.match import is_name, names_in, unawaited
 from perflint.analysis.tree import walk
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -24,9 +24,7 @@ _SWITCH = re.compile(r"(^|_)(workers|concurrency|parallelism)$")
 
 def counted(context: Context, iterable: cst.BaseExpression) -> bool:
     """Whether the text says how many there are: `rows = query(limit=n)`, `done` of `asyncio.wait(..)`."""
-    made = assigned(context, iterable)
-    if isinstance(made, cst.Await):
-        made = made.expression
+    made = unawaited(assigned(context, iterable))
     return isinstance(made, cst.Call) and (
         context.objects.function(made.func) == "asyncio.wait" or _limited(made)
     )

@@ -105,9 +105,7 @@ def one_at_a_time(context: Context, node: cst.Call, within: cst.CSTNode) -> bool
         return False
     if isinstance(target, cst.Attribute) and place.startswith(("self.", "cls.")):
         return True
-    for above in context.tree.ancestors(node):
-        if above is within:
-            return False
+    for above in context.tree.ancestors(node, within):
         if isinstance(above, cst.If) and place.partition(".")[0] in names_in(above.test):
             return True
     return False

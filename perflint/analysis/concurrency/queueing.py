@@ -10,6 +10,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.waiting import Wait, waiting
+from perflint.analysis.match import last_name
 from perflint.analysis.objects import Made
 from perflint.analysis.tree import walk_scope
 
@@ -58,7 +59,7 @@ def queue_calls(
     for node in walk_scope(body):
         if not isinstance(node, cst.Call):
             continue
-        name = _called(node)
+        name = last_name(node.func)
         if name in methods and isinstance(node.func, cst.Attribute):
             item = _queue_call(context, node, node.func.value, name)
             if item is None:
@@ -131,13 +132,6 @@ def _queue_call(context: Context, node: cst.Call, queue: cst.BaseExpression, nam
     if made.type.endswith(".SimpleQueue") and (method == "put" or made.type.startswith("multi")):
         error, waits = "", "forever"  # whatever its arguments say
     return QueueCall(node, queue, made, method, waits, awaited, error)
-
-
-def _called(node: cst.Call) -> str:
-    match node.func:
-        case cst.Attribute(attr=cst.Name(value=name)) | cst.Name(value=name):
-            return name
-    return ""
 
 
 def _may_raise(context: Context, node: cst.Call, name: str, method: str) -> bool:

@@ -52,8 +52,8 @@ def _in_own_group(objects: Objects, flow: Flow, spawn: cst.CSTNode, loop: cst.CS
         spawn.func.value if isinstance(spawn, cst.Call) and isinstance(spawn.func, cst.Attribute) else None
     )
     place = dotted(receiver) if receiver is not None else None
-    for above in flow.tree.ancestors(spawn):
-        if above is loop or isinstance(above, (cst.FunctionDef, cst.Lambda)):
+    for above in flow.tree.ancestors(spawn, loop):
+        if isinstance(above, (cst.FunctionDef, cst.Lambda)):
             return False
         if isinstance(above, cst.With) and place is not None:
             for item in above.items:
@@ -73,12 +73,9 @@ def _small(flow: Flow, node: cst.CSTNode) -> cst.CSTNode:
 
 def _waits(flow: Flow, statement: cst.CSTNode, spawn: cst.CSTNode) -> bool:
     """Whether the spawning statement itself waits for the work: `await create_task(c())`, `f().result()`."""
-    for above in flow.tree.ancestors(spawn):
-        if above is statement:
-            break
-        if isinstance(above, cst.Await) or _ends_call(above):
-            return True
-    return False
+    return any(
+        isinstance(above, cst.Await) or _ends_call(above) for above in flow.tree.ancestors(spawn, statement)
+    )
 
 
 def _carriers(flow: Flow, spawn: cst.CSTNode, loop: cst.CSTNode, statement: cst.CSTNode) -> set[str]:

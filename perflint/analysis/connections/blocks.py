@@ -21,9 +21,7 @@ def sees(context: Context, read: cst.Name, node: cst.With) -> bool:
     loop = flow.loop(node)
     if tree.span(read).start < tree.span(node).end and (loop is None or not flow.inside(read, loop)):
         return False
-    owner = context.scope(read).owner(read.value)
-    bindings = owner.bindings[read.value] if owner is not None else []
-    return not any(_rebinds(context, item.node, read, node) for item in bindings)
+    return not any(_rebinds(context, item.node, read, node) for item in context.names.bindings(read))
 
 
 def _rebinds(context: Context, binding: cst.CSTNode, read: cst.Name, node: cst.With) -> bool:

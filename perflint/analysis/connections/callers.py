@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from perflint.analysis.connections.hosts import names_a_place
-from perflint.analysis.outline import Definition, FunctionNode, own_nodes
+from perflint.analysis.outline import Definition, FunctionNode, leaf, own_nodes
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -67,8 +67,7 @@ def handed_function(context: Context, node: cst.BaseExpression) -> cst.BaseExpre
 
 
 def _mapped(call: ast.Call) -> bool:
-    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    return name in _MAPS and bool(call.args)
+    return leaf(call.func) in _MAPS and bool(call.args)
 
 
 def _loops(tree: ast.Module) -> Iterator[tuple[set[str], Iterable[ast.AST]]]:

@@ -10,7 +10,7 @@ from perflint.analysis import library
 from perflint.analysis.connections import clients
 from perflint.analysis.database import drivers
 from perflint.analysis.objects import argument
-from perflint.analysis.outline import Outline, leaf
+from perflint.analysis.outline import Outline, is_none, leaf
 
 HTTP_DEFAULT = 10  # requests, botocore
 _UNKNOWN = -1
@@ -132,7 +132,7 @@ def _most(name: str, default: int | None, position: int | None = None) -> Sizing
 def _psycopg(call: ast.Call, outline: Outline) -> int | None:
     least = _number(call, outline, "min_size", 4)
     given = argument(call, "max_size")
-    return least if given is None or _none(given) else integer(given, outline)
+    return least if given is None or is_none(given) else integer(given, outline)
 
 
 def _boto3(call: ast.Call, outline: Outline) -> int | None:
@@ -141,10 +141,6 @@ def _boto3(call: ast.Call, outline: Outline) -> int | None:
     if given is None:
         return HTTP_DEFAULT
     return _number(config, outline, "max_pool_connections", HTTP_DEFAULT) if config is not None else None
-
-
-def _none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
 
 
 _OPENS = "the rest are opened and thrown away each time"

@@ -57,9 +57,7 @@ def cursor(context: Context, node: cst.Call) -> Cursor | None:
 
 def _foreign(context: Context, on: cst.BaseExpression, known: Receiver) -> bool:
     """Whether an annotation says that a guess is of another class."""
-    owner = context.scope(on).owner(on.value) if isinstance(on, cst.Name) and not known.proved else None
-    bindings = owner.bindings[on.value] if isinstance(on, cst.Name) and owner is not None else []
-    return any(item.annotation is not None for item in bindings)
+    return not known.proved and any(item.annotation is not None for item in context.names.bindings(on))
 
 
 def named(found: Cursor) -> bool:
@@ -102,8 +100,7 @@ def ends_with_connection(context: Context, on: cst.BaseExpression) -> bool:
 
 def connection_name(context: Context, on: cst.BaseExpression) -> str:
     """The text of the connection that a statement's cursor belongs to, or that it is; empty where that is not sure."""
-    owner = context.scope(on).owner(on.value) if isinstance(on, cst.Name) else None
-    bindings = owner.bindings[on.value] if isinstance(on, cst.Name) and owner is not None else []
+    bindings = context.names.bindings(on)
     if len(bindings) > 1:
         return ""
     match bindings[0].value if bindings else None:

@@ -13,7 +13,6 @@ from perflint.analysis.connections.clients import VERBS
 from perflint.analysis.connections.isolation import held_as
 from perflint.analysis.database.statements import bound_in
 from perflint.analysis.match import keyword, last_name, names_in
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.tree import Comprehension, Loop, walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -108,9 +107,7 @@ def first_that_works(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> 
         return True  # only `continue` goes on to the next
     for part in walk_scope(loop.body):
         if isinstance(part, (cst.Break, cst.Return)):
-            for above in context.tree.ancestors(part):
-                if above is loop:
-                    break
+            for above in context.tree.ancestors(part, loop):
                 if isinstance(above, cst.If) and _SUCCESS.search(context.tree.code(above.test)):
                     return True
                 if (
@@ -175,7 +172,7 @@ def _parts(context: Context, node: cst.BaseExpression, depth: int) -> Iterator[P
             yield from _filled(context, left, node, depth)
         case cst.Call(func=function, args=[cst.Arg(value=first), *_]) if last_name(function) in _JOINS:
             yield from _parts(context, first, depth)
-        case cst.Name(value=name) if depth and (value := _local(context, node, name)) is not None:
+        case cst.Name() if depth and (value := context.names.assigned(node)) is not None:
             yield from _parts(context, value, depth - 1)
         case _:
             yield node
@@ -212,8 +209,3 @@ def _values(node: cst.BaseExpression) -> dict[str, cst.BaseExpression]:
     if isinstance(node, cst.Tuple):
         return {str(index): item.value for index, item in enumerate(node.elements)}
     return {} if isinstance(node, cst.Dict) else {"0": node}
-
-
-def _local(context: Context, node: cst.Name, name: str) -> cst.BaseExpression | None:
-    owner = context.scope(node).owner(name)
-    return sole_binding(name, owner) if owner is not None else None

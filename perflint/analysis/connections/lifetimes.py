@@ -52,10 +52,7 @@ class Lifetime(NamedTuple):
 
 def bound_to(context: Context, node: cst.BaseExpression) -> cst.Name | None:
     """The one plain name that a statement binds to the value (or to what it awaits to)."""
-    parent = context.tree.parent(node)
-    if isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
-    match parent:
+    match context.tree.taker(node):
         case cst.Assign(targets=[cst.AssignTarget(target=cst.Name() as name)]):
             return name
         case cst.AnnAssign(target=cst.Name() as name):

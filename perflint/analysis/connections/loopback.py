@@ -1,4 +1,4 @@
-"""A server on loopback that keeps connections open: for the benchmarks of rules about HTTP clients."""
+"""A server on loopback that keeps connections open: for benchmarks and tests of rules about HTTP clients."""
 
 SERVER = """
 import threading

@@ -50,10 +50,7 @@ def kept(context: Context, node: cst.Call, loop: cst.CSTNode) -> bool:
         return True
     if one_at_a_time(context, node, loop):
         return True
-    parent = context.tree.parent(node)
-    if isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
-    if isinstance(parent, cst.AssignTarget | cst.Assign | cst.AnnAssign):
+    if isinstance(context.tree.taker(node), (cst.AssignTarget, cst.Assign, cst.AnnAssign)):
         name = bound_to(context, node)
         if name is None:
             return True  # an attribute, a subscript, several names

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from perflint.analysis import library
 from perflint.analysis.connections.capacity import integer
 from perflint.analysis.objects import argument
-from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, leaf
+from perflint.analysis.outline import FunctionNode, Home, Outline, leaf
 
 _HANDING = {
     "submit",
@@ -39,21 +39,14 @@ class Place(NamedTuple):
     owner: ast.ClassDef | None = None
 
 
-class Crowd(NamedTuple):
-    """So many at once."""
-
-    size: int
-    call: ast.Call
-
-
 class Sharing:
     """Answers for one file."""
 
     def __init__(self, outline: Outline) -> None:
         self.outline = outline
 
-    def crowd(self, call: ast.Call, home: Home) -> Crowd | None:
-        """The largest crowd of constant size that uses what the call makes."""
+    def crowd(self, call: ast.Call, home: Home) -> int | None:
+        """The size of the largest crowd of constant size that uses what the call makes."""
         places = self._places(call, home)
         found = [
             size
@@ -70,7 +63,7 @@ class Sharing:
         for _ in range(_DEPTH):
             found = {
                 place
-                for target, value, at in self._stores()
+                for target, value, at in self.outline.once(_stores)
                 for place in self._named(target, at)
                 if _holds(value, call) or self._takes(value, at, places)
             }
@@ -78,9 +71,6 @@ class Sharing:
                 break
             places |= found
         return places
-
-    def _stores(self) -> Iterator[tuple[ast.expr, ast.expr, Home]]:
-        return iter(self.outline.once(_stores))
 
     def _named(self, target: ast.expr, home: Home) -> list[Place]:
         match target:
@@ -110,28 +100,30 @@ class Sharing:
 
     # Who uses it
 
-    def _users(self) -> Iterator[tuple[Crowd, list[ast.AST], Home]]:
+    def _users(self) -> Iterator[tuple[int, list[ast.AST], Home]]:
         """What a crowd of constant size runs: the function and arguments handed over, or the body of `async with`."""
         for call, home in self.outline.calls:
             if isinstance(call.func, ast.Attribute) and call.func.attr in _HANDING and call.args:
                 crowd = self._crowd(call.func.value, home)
                 if crowd is not None:
                     yield crowd, [*call.args], home
-        for block, home in self.outline.once(_blocks):
-            for item in block.items:
+        for node, home in self.outline.placed:
+            if not isinstance(node, ast.AsyncWith):
+                continue
+            for item in node.items:
                 crowd = self._crowd(item.context_expr, home)
                 if crowd is not None:
-                    yield crowd, [*block.items, *block.body], home
+                    yield crowd, [*node.items, *node.body], home
 
-    def _crowd(self, node: ast.expr, home: Home) -> Crowd | None:
+    def _crowd(self, node: ast.expr, home: Home) -> int | None:
+        """How many an executor or semaphore lets work at once, where a constant tells."""
         made = self._made(node, home)
         kind = (
             library.canonical(self.outline.qualified(made.func, home.bound) or "") if made is not None else ""
         )
         if made is None or kind not in _CROWDS:
             return None
-        size = integer(argument(made, _CROWDS[kind], 0), self.outline)
-        return Crowd(size, made) if size is not None else None
+        return integer(argument(made, _CROWDS[kind], 0), self.outline)
 
     def _made(self, node: ast.expr, home: Home) -> ast.Call | None:
         """The one call that makes what a name or `self.x` is."""
@@ -149,7 +141,9 @@ class Sharing:
         ):
             wanted = {Place(node.attr, None, home.owner)}
         found = [
-            value for target, value, at in self._stores() if not wanted.isdisjoint(self._named(target, at))
+            value
+            for target, value, at in self.outline.once(_stores)
+            if not wanted.isdisjoint(self._named(target, at))
         ]
         return found[0] if len(found) == 1 and isinstance(found[0], ast.Call) else None
 
@@ -197,7 +191,7 @@ def _binds(function: FunctionNode, name: str) -> bool:
 def _stores(outline: Outline) -> list[tuple[ast.expr, ast.expr, Home]]:
     """(target, value, where) of every assignment and `with .. as` of the file."""
     found: list[tuple[ast.expr, ast.expr, Home]] = []
-    for node, home in _walk(outline):
+    for node, home in outline.placed:
         match node:
             case ast.Assign(targets=targets, value=value):
                 found += [(target, value, home) for target in targets]
@@ -209,21 +203,3 @@ def _stores(outline: Outline) -> list[tuple[ast.expr, ast.expr, Home]]:
             case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
                 found.append((target, value, home))
     return found
-
-
-def _blocks(outline: Outline) -> list[tuple[ast.AsyncWith, Home]]:
-    return [(node, home) for node, home in _walk(outline) if isinstance(node, ast.AsyncWith)]
-
-
-def _walk(outline: Outline) -> Iterator[tuple[ast.AST, Home]]:
-    """Every node of the file, and where it stands."""
-    stack: list[tuple[ast.AST, Home]] = [(outline.facts.tree, Home())]
-    while stack:
-        node, home = stack.pop()
-        yield node, home
-        inner = home
-        if isinstance(node, Definition):
-            inner = outline.inside(node)
-        elif isinstance(node, ast.ClassDef):
-            inner = Home(home.functions, node, 0, home.bound)
-        stack.extend((child, inner) for child in ast.iter_child_nodes(node))

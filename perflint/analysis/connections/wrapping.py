@@ -26,8 +26,7 @@ def wrapped(
     assign = tree.parent(assign) if isinstance(assign, cst.AssignTarget) else None
     line = tree.parent(assign) if assign is not None else None
     block = tree.parent(line) if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
-    owner = context.scope(name).owner(name.value)
-    if not isinstance(block, cst.IndentedBlock) or owner is None or len(owner.bindings[name.value]) != 1:
+    if not isinstance(block, cst.IndentedBlock) or len(context.names.bindings(name)) != 1:
         return None
     assert isinstance(assign, cst.Assign) and isinstance(line, cst.SimpleStatementLine)
     below = [item for item in block.body if tree.span(item).start > tree.span(line).start]

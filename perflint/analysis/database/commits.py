@@ -16,7 +16,7 @@ from perflint.analysis.database.sql import WRITES, pages
 from perflint.analysis.database.statements import EXECUTES, Statement, of_many_rows, statements
 from perflint.analysis.database.transactions import is_transaction, rolls_back, withs
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import dotted, last_name, names_in, root
+from perflint.analysis.match import dotted, last_name, names_in, root, unawaited
 from perflint.analysis.patterns.invariance import variables
 from perflint.analysis.tree import walk, walk_scope
 
@@ -60,9 +60,7 @@ _MEASURES = re.compile(r"(^|_)(batch|chunk|buffer|buf|pending|every|interval|lim
 
 def deliberate(context: Context, node: cst.CSTNode, loop: cst.For | cst.While) -> bool:
     """Whether a commit in each turn is there for a reason, or comes only every so many turns."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            break
+    for above in context.tree.ancestors(node, loop):
         if isinstance(above, cst.If) and (_counts(above.test) or _once(above, loop)):
             return True
         if isinstance(above, (cst.Try, cst.TryStar)) and above.handlers:
@@ -275,8 +273,7 @@ def _own_transaction(context: Context, owner: cst.BaseExpression, loop: cst.CSTN
     known = receiver(context, owner)
     if known is None or not known.proved or known.kind != "connection" or not isinstance(owner, cst.Name):
         return False
-    scope = context.scope(owner).owner(owner.value)
-    bindings = scope.bindings[owner.value] if scope is not None else []
+    bindings = context.names.bindings(owner)
     if len(bindings) != 1 or bindings[0].kind == "parameter" or known.driver is None:
         return False
     if known.driver.name == "asyncpg":
@@ -306,7 +303,7 @@ def is_write(context: Context, node: cst.With) -> bool:
         return False
     match block.body[0]:
         case cst.SimpleStatementLine(body=[cst.Expr(value=value)]):
-            call = value.expression if isinstance(value, cst.Await) else value
+            call = unawaited(value)
             if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Attribute):
                 return False
             name = call.func.attr.value

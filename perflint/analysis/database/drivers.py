@@ -32,13 +32,10 @@ class Driver:
     cursor: str
     closes: bool  # whether the end of `with conn:` closes the connection
     batch: Batch  # what executemany does
-    errors: str  # the root of its exceptions
-    placeholder: str  # how a parameter is written
     aborts: bool = False  # an error ends the transaction: every later statement fails
     local: bool = False  # the database lives in this process: no round trip
     asynchronous: bool = False
     chained: bool = False  # execute() returns a cursor
-    many: frozenset[str] = frozenset({"executemany"})  # methods that take many rows
 
     @property
     def package(self) -> str:
@@ -52,8 +49,6 @@ SQLITE3 = Driver(
     cursor="sqlite3.Cursor",
     closes=False,
     batch="prepared",
-    errors="sqlite3.Error",
-    placeholder="?",
     local=True,
     chained=True,
 )
@@ -64,8 +59,6 @@ AIOSQLITE = Driver(
     cursor="aiosqlite.Cursor",
     closes=True,
     batch="prepared",
-    errors="aiosqlite.Error",
-    placeholder="?",
     local=True,
     asynchronous=True,
     chained=True,
@@ -77,8 +70,6 @@ PSYCOPG = Driver(
     cursor="psycopg.Cursor",
     closes=True,
     batch="pipelined",
-    errors="psycopg.Error",
-    placeholder="%s",
     aborts=True,
     chained=True,
 )
@@ -89,8 +80,6 @@ PSYCOPG_ASYNC = Driver(
     cursor="psycopg.AsyncCursor",
     closes=True,
     batch="pipelined",
-    errors="psycopg.Error",
-    placeholder="%s",
     aborts=True,
     asynchronous=True,
     chained=True,
@@ -102,8 +91,6 @@ PSYCOPG2 = Driver(
     cursor="psycopg2.extensions.cursor",
     closes=False,
     batch="loop",
-    errors="psycopg2.Error",
-    placeholder="%s",
     aborts=True,
 )
 ASYNCPG = Driver(
@@ -113,11 +100,8 @@ ASYNCPG = Driver(
     cursor="asyncpg.cursor.Cursor",
     closes=False,
     batch="atomic",
-    errors="asyncpg.PostgresError",
-    placeholder="$1",
     aborts=True,
     asynchronous=True,
-    many=frozenset({"executemany", "copy_records_to_table"}),
 )
 PYMYSQL = Driver(
     name="PyMySQL",
@@ -126,8 +110,6 @@ PYMYSQL = Driver(
     cursor="pymysql.cursors.Cursor",
     closes=True,
     batch="rewritten",
-    errors="pymysql.Error",
-    placeholder="%s",
 )
 MYSQL_CONNECTOR = Driver(
     name="mysql-connector",
@@ -136,8 +118,6 @@ MYSQL_CONNECTOR = Driver(
     cursor="mysql.connector.cursor.MySQLCursor",
     closes=True,
     batch="rewritten",
-    errors="mysql.connector.Error",
-    placeholder="%s",
 )
 MYSQLDB = Driver(
     name="MySQLdb",
@@ -146,8 +126,6 @@ MYSQLDB = Driver(
     cursor="MySQLdb.cursors.Cursor",
     closes=True,
     batch="rewritten",
-    errors="MySQLdb.Error",
-    placeholder="%s",
 )
 PYODBC = Driver(
     name="pyodbc",
@@ -156,8 +134,6 @@ PYODBC = Driver(
     cursor="pyodbc.Cursor",
     closes=False,
     batch="flagged",
-    errors="pyodbc.Error",
-    placeholder="?",
     chained=True,
 )
 ORACLEDB = Driver(
@@ -167,8 +143,6 @@ ORACLEDB = Driver(
     cursor="oracledb.Cursor",
     closes=True,
     batch="array",
-    errors="oracledb.Error",
-    placeholder=":1",
 )
 SQLALCHEMY = Driver(
     name="SQLAlchemy",
@@ -177,8 +151,6 @@ SQLALCHEMY = Driver(
     cursor="sqlalchemy.engine.CursorResult",
     closes=True,
     batch="pipelined",
-    errors="sqlalchemy.exc.SQLAlchemyError",
-    placeholder=":name",
 )
 SQLALCHEMY_ASYNC = Driver(
     name="SQLAlchemy",
@@ -187,8 +159,6 @@ SQLALCHEMY_ASYNC = Driver(
     cursor="sqlalchemy.engine.CursorResult",
     closes=True,
     batch="pipelined",
-    errors="sqlalchemy.exc.SQLAlchemyError",
-    placeholder=":name",
     asynchronous=True,
 )
 DRIVERS = (

@@ -10,7 +10,7 @@ import libcst as cst
 from perflint.analysis.database import stores
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
-from perflint.analysis.sketch import Sketch, unawaited
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -23,7 +23,7 @@ _MANAGERS = {"objects", "_default_manager", "_base_manager"}
 _STORED = {"flush", "create", *stores.WRITING}
 _PEEWEE = {"peewee", "playhouse"}
 _OTHERS = {"mongoengine", "django_mongoengine", "tortoise", "ormar", "piccolo"}  # `objects` of another kind
-SIGNALS = {"pre_save", "post_save", "m2m_changed", "pre_init", "post_init", "receiver"}
+_SIGNALS = {"pre_save", "post_save", "m2m_changed", "pre_init", "post_init", "receiver"}
 
 
 class Chain(NamedTuple):
@@ -41,7 +41,7 @@ def may_write(sketch: Sketch) -> bool:
     """A gate's question: whether a loop may write one object per turn, by an ORM or a store."""
     stored = not sketch.facts.packages.isdisjoint(stores.PACKAGES)
     for node in sketch.looped(ast.Expr):
-        match unawaited(node.value):
+        match awaited_for(node.value):
             case ast.Call(func=ast.Attribute(attr=method)) if stored and method in _STORED:
                 return True
             case ast.Call(func=ast.Attribute(value=ast.Attribute(attr=manager), attr="create" | "acreate")):
@@ -95,28 +95,11 @@ def chain(context: Context, node: cst.CSTNode) -> Chain | None:
     return None
 
 
-def queried(context: Context, node: cst.BaseExpression) -> Chain | None:
-    """As `chain`, for a local that was assigned a query, too."""
-    if isinstance(node, cst.Name):
-        owner = context.scope(node).owner(node.value)
-        bindings = owner.bindings[node.value] if owner is not None else []
-        if len(bindings) == 1 and bindings[0].kind == "assign" and bindings[0].value is not None:
-            return chain(context, bindings[0].value)
-        return None
-    return chain(context, node)
-
-
 def made_in_loop(context: Context, name: cst.Name) -> cst.BaseExpression | None:
     """The class of the object that the turn constructs under this name."""
-    owner = context.scope(name).owner(name.value)
-    bindings = owner.bindings[name.value] if owner is not None else []
-    if len(bindings) == 1 and bindings[0].kind == "assign" and isinstance(bindings[0].value, cst.Call):
-        loop = context.flow.loop(name)
-        return (
-            bindings[0].value.func
-            if loop is not None and context.flow.inside(bindings[0].node, loop)
-            else None
-        )
+    value, loop = context.names.assigned(name), context.flow.loop(name)
+    if isinstance(value, cst.Call) and loop is not None and context.flow.inside(value, loop):
+        return value.func
     return None
 
 
@@ -129,7 +112,7 @@ def queried_in_loop(context: Context, name: cst.Name) -> cst.BaseExpression | No
         or loop.target.value != name.value
     ):
         return None
-    found = queried(context, loop.iter)
+    found = chain(context, context.names.assigned(loop.iter) or loop.iter)
     return found.model if found is not None and model(context, found.model) == "django" else None
 
 
@@ -142,7 +125,7 @@ def customised(context: Context, node: cst.BaseExpression) -> bool:
 def signalled(context: Context) -> bool:
     """Whether the file deals in signals, which bulk writes do not send."""
     meanings = {name for found in context.facts.imports_anywhere.values() for name in found}
-    return any(name.startswith("django.") and name.rpartition(".")[2] in SIGNALS for name in meanings)
+    return any(name.startswith("django.") and name.rpartition(".")[2] in _SIGNALS for name in meanings)
 
 
 def only_set(context: Context, name: str, body: cst.CSTNode, but: cst.Call) -> bool:

@@ -100,13 +100,7 @@ def text_of(context: Context, node: cst.BaseExpression, loop: cst.CSTNode | None
 
 def construct(context: Context, node: cst.BaseExpression) -> str | None:
     """The verb of an SQLAlchemy construct: `insert(users).values(..)`, `users.update()`, by name or directly."""
-    for _ in range(_DEPTH):
-        if not isinstance(node, cst.Name):
-            break
-        value = _only_value(context, node)
-        if value is None:
-            return None
-        node = value
+    node = _followed(context, node)
     if "sqlalchemy" not in context.facts.packages and "sqlmodel" not in context.facts.packages:
         return None
     while isinstance(node, cst.Call):
@@ -126,13 +120,7 @@ def construct(context: Context, node: cst.BaseExpression) -> str | None:
 
 def table_of(context: Context, node: cst.BaseExpression) -> cst.BaseExpression | None:
     """What an SQLAlchemy construct is about: `users` of `insert(users).values(..)` and of `users.insert()`."""
-    for _ in range(_DEPTH):
-        if not isinstance(node, cst.Name):
-            break
-        value = _only_value(context, node)
-        if value is None:
-            return None
-        node = value
+    node = _followed(context, node)
     while isinstance(node, cst.Call):
         match node:
             case cst.Call(func=function, args=[cst.Arg(value=table), *_]) if (
@@ -152,8 +140,7 @@ def made_from(context: Context, found: Statement) -> Iterator[cst.CSTNode]:
     """What the statement is made from, behind a name, too."""
     yield from (found.sql, *found.params)
     if isinstance(found.sql, cst.Name) and found.text is None:
-        owner = context.scope(found.sql).owner(found.sql.value)
-        for binding in owner.bindings[found.sql.value] if owner is not None else ():
+        for binding in context.names.bindings(found.sql):
             if binding.value is not None:
                 yield binding.value
 
@@ -168,20 +155,28 @@ def of_many_rows(context: Context, found: Statement) -> bool:
             case cst.Call(
                 func=cst.Attribute(attr=cst.Name(value="values")), args=[cst.Arg(value=cst.Name() as rows)]
             ):
-                owner = context.scope(rows).owner(rows.value)
-                values = [item.value for item in owner.bindings[rows.value]] if owner is not None else []
-                if any(isinstance(value, (cst.List, cst.ListComp)) for value in values):
+                bindings = context.names.bindings(rows)
+                if any(isinstance(item.value, (cst.List, cst.ListComp)) for item in bindings):
                     return True
     return False
 
 
+def _followed(context: Context, node: cst.BaseExpression) -> cst.BaseExpression:
+    """What a local stands for, through other locals; the last name where no value of it is in sight."""
+    for _ in range(_DEPTH):
+        value = _only_value(context, node) if isinstance(node, cst.Name) else None
+        if value is None:
+            break
+        node = value
+    return node
+
+
 def _only_value(context: Context, node: cst.Name) -> cst.BaseExpression | None:
     """The expression that a local is bound to: by its only assignment, or by the last one on the way to here."""
-    owner = context.scope(node).owner(node.value)
-    bindings = owner.bindings[node.value] if owner is not None else []
-    if len(bindings) > 1 and context.scope(node) is owner:
+    bindings = context.names.bindings(node)
+    if len(bindings) > 1 and context.scope(node).owner(node.value) is context.scope(node):
         return _last_value(context, node, bindings)
-    return bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
+    return context.names.assigned(node)
 
 
 def _last_value(context: Context, node: cst.Name, bindings: list[Binding]) -> cst.BaseExpression | None:

@@ -9,7 +9,7 @@ import libcst as cst
 
 from perflint.analysis.database.receivers import receiver
 from perflint.analysis.database.statements import bound_in
-from perflint.analysis.match import last_name, root
+from perflint.analysis.match import last_name, root, unawaited
 from perflint.analysis.tree import Function, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -24,8 +24,8 @@ _CURSORS = frozenset({"cursor", "closing", "aclosing"})
 
 def withs(context: Context, node: cst.CSTNode, within: cst.CSTNode | None = None) -> Iterator[cst.WithItem]:
     """The `with` items around a node, innermost first, up to its function or `within`."""
-    for above in context.tree.ancestors(node):
-        if above is within or isinstance(above, (*Function, cst.ClassDef)):
+    for above in context.tree.ancestors(node, within):
+        if isinstance(above, (*Function, cst.ClassDef)):
             return
         if isinstance(above, cst.With):
             yield from above.items
@@ -33,7 +33,7 @@ def withs(context: Context, node: cst.CSTNode, within: cst.CSTNode | None = None
 
 def entered(item: cst.WithItem) -> str:
     """The last word of what a `with` calls or names: `transaction` of `conn.transaction()`."""
-    value = item.item.expression if isinstance(item.item, cst.Await) else item.item
+    value = unawaited(item.item)
     return last_name(value.func if isinstance(value, cst.Call) else value)
 
 
@@ -60,15 +60,13 @@ def connection_of(context: Context, node: cst.BaseExpression) -> cst.BaseExpress
     """The connection that a cursor was made from, where that is in sight; else the expression itself."""
     source: cst.BaseExpression | None = node
     if isinstance(node, cst.Name):
-        owner = context.scope(node).owner(node.value)
-        bindings = owner.bindings[node.value] if owner is not None else []
+        bindings = context.names.bindings(node)
         source = None
         if len(bindings) == 1:
             source = bindings[0].value
             if isinstance(bindings[0].node, cst.WithItem):
                 source = bindings[0].node.item
-    if isinstance(source, cst.Await):
-        source = source.expression
+    source = unawaited(source) if source is not None else None
     if isinstance(source, cst.Call) and last_name(source.func) in _CURSORS - {"cursor"} and source.args:
         source = source.args[0].value
     match source:

@@ -22,14 +22,10 @@ def one_by_one(context: Context, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
     """Whether each turn handles errors of its own, opens a transaction or lock of its own, or picks one of two actions."""
     if next(covering(context.tree, node, loop), None) is not None:
         return True
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, (cst.With, cst.Else)) or (
-            isinstance(above, cst.If) and above.orelse is not None
-        ):
-            return True
-    return False
+    return any(
+        isinstance(above, (cst.With, cst.Else)) or (isinstance(above, cst.If) and above.orelse is not None)
+        for above in context.tree.ancestors(node, loop)
+    )
 
 
 def in_transaction(context: Context, loop: cst.CSTNode) -> bool:

@@ -7,7 +7,7 @@ import re
 from typing import Any, Literal
 
 from perflint.analysis.exposure.values import UNKNOWN, expression, span_of, value
-from perflint.analysis.outline import Home, Outline
+from perflint.analysis.outline import Home, Outline, leaf
 from perflint.model.diagnostics import Applicability, Edit, Fix
 
 Reach = Literal["public", "local", "unknown"]
@@ -74,7 +74,7 @@ def _inside(node: ast.expr, above: ast.expr) -> bool:
 def _shared(outline: Outline, node: ast.expr) -> bool:
     """Whether the name or attribute that led to the literal is read more than once in the file, or exported."""
     name = next((part for part in ast.walk(node) if isinstance(part, (ast.Name, ast.Attribute))), None)
-    word = name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+    word = leaf(name)
     exported = value(outline, outline.facts.constant("__all__"), Home())
     if isinstance(exported, tuple) and word in exported:
         return True

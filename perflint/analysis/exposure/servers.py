@@ -13,8 +13,9 @@ from perflint.analysis.exposure.frameworks import CONSOLE, CONSTRUCTORS, FUNCTIO
 from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.hosts import Reach, address, reach
 from perflint.analysis.exposure.values import UNKNOWN, Call, call_at, entries, expression, passed, value
+from perflint.analysis.match import last_name
 from perflint.analysis.objects import Made
-from perflint.analysis.outline import Definition, Home, Outline, leaf
+from perflint.analysis.outline import Home, Outline, is_none, leaf
 from perflint.analysis.rule import Context
 
 _NAMES = {name for _, name in METHODS} | {name.rpartition(".")[2] for name in FUNCTIONS}
@@ -38,7 +39,7 @@ class Listening(NamedTuple):
 
 def listening(context: Context, node: cst.Call) -> Listening | None:
     """The server that a call starts, or None where it is no such call."""
-    if _last(node.func) not in _NAMES:
+    if last_name(node.func) not in _NAMES:
         return None
     function = context.objects.function(node.func)
     method = context.objects.method(node)
@@ -48,13 +49,6 @@ def listening(context: Context, node: cst.Call) -> Listening | None:
         return None
     server = server or _unproved(context, node, call)
     return _placed(context, node, call, server) if server is not None else None
-
-
-def _last(node: cst.BaseExpression) -> str:
-    match node:
-        case cst.Attribute(attr=cst.Name(value=name)) | cst.Name(value=name):
-            return name
-    return ""
 
 
 def _unproved(context: Context, node: cst.Call, call: Call) -> Server | None:
@@ -89,7 +83,7 @@ def _placed(context: Context, node: cst.Call, call: Call, server: Server) -> Lis
         return None
     made = _made(context, node, server, app, call.home)
     where: Reach = "unknown"
-    if host is None or (isinstance(host, ast.Constant) and host.value is None):
+    if host is None or is_none(host):
         where = "public" if server.public else "local"
         if passed(outline, call, "unix") or passed(outline, call, "path") or passed(outline, call, "sock"):
             where = "unknown"
@@ -139,7 +133,7 @@ def debugging(context: Context, found: Listening) -> str | None:
         given = passed(outline, call, name, position)
         if given is UNKNOWN:
             return None
-        if isinstance(given, ast.expr) and not (isinstance(given, ast.Constant) and given.value is None):
+        if isinstance(given, ast.expr) and not is_none(given):
             if on(value(outline, given, call.home)):
                 return f"{name}={ast.unparse(given)}"
             told = told or name == "debug"
@@ -231,18 +225,11 @@ def assignments(outline: Outline) -> list[tuple[str, ast.expr, Home]]:
 
 
 def _assignments(outline: Outline) -> list[tuple[str, ast.expr, Home]]:
-    found = []
-    stack: list[tuple[ast.AST, Home]] = [(outline.facts.tree, Home())]
-    while stack:
-        node, home = stack.pop()
-        for target, item in _settings(outline, node):
-            found.append((target, item if guarded(outline, node) is None else ast.Name("?"), home))
-        if isinstance(node, Definition):
-            home = outline.inside(node)
-        elif isinstance(node, ast.ClassDef):
-            home = Home(home.functions, node, 0, home.bound)
-        stack.extend((child, home) for child in reversed(list(ast.iter_child_nodes(node))))
-    return found
+    return [
+        (target, item if guarded(outline, node) is None else ast.Name("?"), home)
+        for node, home in outline.placed
+        for target, item in _settings(outline, node)
+    ]
 
 
 def _settings(outline: Outline, node: ast.AST) -> Iterator[tuple[str, ast.expr]]:

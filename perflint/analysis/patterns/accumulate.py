@@ -6,7 +6,7 @@ else refers to. Everything here asks whether a given growth is of that kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,6 +81,7 @@ class Accumulators:
         self.kinds = kinds
         self.flow = flow
         self._found: dict[cst.CSTNode, list[Accumulator]] = {}
+        self._methods: dict[LoopNode, dict[str, set[str | None]]] = {}  # attributes, and whose they are
         self._grown: dict[LoopNode, dict[str, list[Accumulator]]] = {}
 
     def of(self, node: cst.CSTNode) -> list[Accumulator]:
@@ -139,13 +140,14 @@ class Accumulators:
         owned = self._method_line(target, scope)
         if owned is None or not isinstance(target, cst.Attribute):
             return False
+        if loop not in self._methods:
+            self._methods[loop] = {}
+            for node in walk(loop):
+                if isinstance(node, cst.Attribute):
+                    self._methods[loop].setdefault(node.attr.value, set()).add(dotted(node.value))
         emptiers = self.names.facts.stores.setters(owned, target.attr.value)
-        return any(
-            isinstance(node, cst.Attribute)
-            and node.attr.value in emptiers
-            and dotted(node.value) == dotted(target.value)
-            for node in walk(loop)
-        )
+        used = self._methods[loop]
+        return any(dotted(target.value) in used.get(name, ()) for name in emptiers)
 
     # Kinds
 
@@ -232,7 +234,8 @@ class Accumulators:
         if self.flow.loop(read) is not loop or self.flow.runs_once(read, loop):
             return False
         if any(
-            isinstance(above, (cst.If, cst.IfExp, cst.ExceptHandler)) for above in self._up_to(read, loop)
+            isinstance(above, (cst.If, cst.IfExp, cst.ExceptHandler))
+            for above in self.flow.tree.ancestors(read, loop)
         ):
             return False  # not in every turn
         match self.flow.tree.parent(read):
@@ -243,12 +246,6 @@ class Accumulators:
                 method = call.func if isinstance(call, cst.Call) else None
                 return isinstance(method, cst.Attribute) and method.attr.value in HOLDERS
         return False
-
-    def _up_to(self, node: cst.CSTNode, stop: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        for above in self.flow.tree.ancestors(node):
-            if above is stop:
-                return
-            yield above
 
     def _fused(self, item: Accumulator) -> bool:
         """Whether the next instruction loads a local on the same line: 3.13 makes it one with the store."""

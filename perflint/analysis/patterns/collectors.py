@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.flow import before
 from perflint.analysis.match import contains, names_in, sole_small
 from perflint.analysis.patterns.containers import Life
 from perflint.analysis.rewrite import indentation, statement_lines
@@ -82,7 +81,7 @@ def trace(context: Context, loop: cst.For) -> Applicability | None:
 
 def adjacent(context: Context, born: Life) -> bool:
     """Whether the container is started, empty, by the statement right before its loop."""
-    return born.empty and before(context.tree, born.loop) is born.start
+    return born.empty and context.tree.before(born.loop) is born.start
 
 
 def commented(tree: Tree, loop: cst.For) -> bool:
@@ -98,7 +97,7 @@ def fuse(context: Context, born: Life, loop: cst.For, text: str) -> tuple[Edit, 
     """Start the container with `text` instead of filling it in the loop; the caller has asked `commented`."""
     tree = context.tree
     first, last = statement_lines(tree, born.start), statement_lines(tree, loop)
-    if before(tree, loop) is born.start and not tree.comments(Span(first.end, last.start)):
+    if tree.before(loop) is born.start and not tree.comments(Span(first.end, last.start)):
         return Edit(tree.span(born.value), text), Edit(Span(first.end, last.end), "")
     if tree.comments(Span(tree.span(born.start).end, first.end)):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import libcst as cst
 
@@ -112,6 +113,10 @@ class Life:
 
 def life(context: Context, name: str, loop: LoopNode) -> Life | None:
     """The life of the container `name` that `loop` fills; None where it may come from elsewhere."""
+    return context.once(_life, name, loop)
+
+
+def _life(context: Context, name: str, loop: LoopNode) -> Life | None:
     tree, scope = context.tree, context.scope(loop)
     if name not in scope.bindings or name in scope.declared:
         return None
@@ -121,7 +126,7 @@ def life(context: Context, name: str, loop: LoopNode) -> Life | None:
     outermost: LoopNode = loop
     for above in tree.ancestors(loop):
         if isinstance(above, (cst.IndentedBlock, cst.Module)):
-            found = _start(above, below, name)
+            found = _start(context, scope, above, below, name)
             if found is not None:
                 return _sure(Life(context, name, scope, *found, outermost))
         if isinstance(above, (cst.FunctionDef, cst.ClassDef)):
@@ -133,22 +138,22 @@ def life(context: Context, name: str, loop: LoopNode) -> Life | None:
 
 
 def _start(
-    block: cst.IndentedBlock | cst.Module, below: cst.CSTNode, name: str
+    context: Context, scope: Scope, block: cst.IndentedBlock | cst.Module, below: cst.CSTNode, name: str
 ) -> tuple[cst.SimpleStatementLine, cst.BaseExpression] | None:
     """The last assignment to `name` alone before `below` in the block."""
-    found = None
-    for statement in block.body:
-        if statement is below:
-            return found
-        match statement:
-            case cst.SimpleStatementLine(
-                body=[
-                    cst.Assign(targets=[cst.AssignTarget(cst.Name(value=bound))], value=value)
-                    | cst.AnnAssign(target=cst.Name(value=bound), value=cst.BaseExpression() as value)
-                ]
-            ) if bound == name and name not in names_in(value):
-                found = statement, value
-    return None
+    tree = context.tree
+    found = []
+    for binding in scope.bindings[name]:
+        match binding.node, tree.parent(binding.node):
+            case (
+                cst.Assign(targets=[cst.AssignTarget(cst.Name(value=bound))], value=value)
+                | cst.AnnAssign(target=cst.Name(value=bound), value=cst.BaseExpression() as value),
+                cst.SimpleStatementLine(body=[_]) as statement,
+            ) if bound == name and tree.parent(statement) is block and name not in names_in(value):
+                found.append((tree.span(statement).start, statement, value))
+    end = tree.span(below).start
+    last = max((item for item in found if item[0] < end), key=itemgetter(0), default=None)
+    return last[1:] if last is not None else None
 
 
 def _sure(candidate: Life) -> Life | None:
@@ -269,9 +274,8 @@ def few(context: Context, value: cst.BaseExpression | None, depth: int = 3) -> b
             return few(context, inner, depth)
         case cst.Attribute(attr=cst.Name(value="parents" | "parts")):
             return True
-        case cst.Name(value=name) if depth:
-            owner = context.scope(value).owner(name)
-            bindings = owner.bindings[name] if owner is not None else ()
+        case cst.Name() if depth:
+            bindings = context.names.bindings(value)
             stars = [item.node.star for item in bindings if isinstance(item.node, cst.Param)]
             return "*" in stars or any(few(context, item.value, depth - 1) for item in bindings)
     return False

@@ -56,8 +56,8 @@ def plan(item: Accumulator, flow: Flow, allowed: Allowed = lambda read: False) -
     additions = [growth for part in bound for growth in growths(part.node) if dotted(growth.target) == name]
     if len(additions) != len(bound) or any(map(_leaves_early, siblings[start + 1 : last + 1])):
         return None  # a `break` of an outer loop would carry the unfinished value out
-    if _seen_from_outside(block, item, flow) or any(_tried(part.node, block, flow) for part in bound):
-        return None
+    if _seen_from_outside(block, item, flow) or any(flow.tried(part.node, block) for part in bound):
+        return None  # a `try` may catch what the growth raises, and the rewrite raises later
     following = siblings[last + 1] if last + 1 < len(siblings) else None
     result = _returned(following, name)
     others = [read for read in flow.reads_after(name, scope, siblings[last]) if read is not result]
@@ -137,23 +137,11 @@ def _seen_from_outside(block: cst.CSTNode, item: Accumulator, flow: Flow) -> boo
     """Whether a `try` or `with` holds the block while the value is also read outside of it: there an
     exception shows what has grown so far."""
     below = block
-    for above in flow.tree.ancestors(block):
-        if above is item.scope.node:
-            return False
+    for above in flow.tree.ancestors(block, item.scope.node):
         held = isinstance(above, (cst.Try, cst.TryStar, cst.With)) and isinstance(below, cst.BaseSuite)
         if held and any(not flow.inside(read, below) for read in flow.reads(item.place, item.scope)):
             return True
         below = above
-    return False
-
-
-def _tried(node: cst.CSTNode, block: cst.CSTNode, flow: Flow) -> bool:
-    """Whether a `try` within the block may catch what the growth raises, and what the rewrite raises later."""
-    for above in flow.tree.ancestors(node):
-        if above is block:
-            return False
-        if isinstance(above, (cst.Try, cst.TryStar)):
-            return True
     return False
 
 

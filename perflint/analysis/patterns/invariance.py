@@ -15,7 +15,6 @@ import libcst as cst
 from perflint.analysis.flow import SMALL, Flow, bound_names
 from perflint.analysis.match import names_in, root
 from perflint.analysis.names import Scope
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.tree import Comprehension, Loop, children, walk
 
 _CONSTANTS = (cst.SimpleString, cst.Integer, cst.Float, cst.Imaginary, cst.Ellipsis)
@@ -94,8 +93,7 @@ def few(flow: Flow, loop: cst.CSTNode) -> bool:
 
 def _small(flow: Flow, name: cst.Name) -> bool:
     """Whether the name is bound once, to a display of a few items."""
-    owner = flow.names.scope(name).owner(name.value)
-    value = sole_binding(name.value, owner) if owner is not None else None
+    value = flow.names.assigned(name)
     if isinstance(value, (cst.List, cst.Tuple, cst.Set, cst.Dict)):
         starred = (cst.StarredElement, cst.StarredDictElement)
         return 0 < len(value.elements) <= SMALL and not any(

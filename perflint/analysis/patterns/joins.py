@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.flow import Flow, before
+from perflint.analysis.flow import Flow
 from perflint.analysis.match import dotted, names_in, only_statement
 from perflint.analysis.patterns.accumulate import Accumulator
 
@@ -49,7 +49,7 @@ def _init(
     loop: cst.For, name: str, flow: Flow
 ) -> tuple[cst.Assign | cst.AnnAssign, cst.SimpleString, bool] | None:
     """The nearest binding of `name` before the loop in the same block, if it is a literal."""
-    statement = before(flow.tree, loop)
+    statement = flow.tree.before(loop)
     adjacent = True
     while statement is not None:
         if isinstance(statement, cst.SimpleStatementLine) and len(statement.body) == 1:
@@ -63,7 +63,7 @@ def _init(
                     return init, value, adjacent
         if name in names_in(statement):
             return None
-        statement, adjacent = before(flow.tree, statement), False
+        statement, adjacent = flow.tree.before(statement), False
     return None
 
 

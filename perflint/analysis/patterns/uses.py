@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 import libcst as cst
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.names import Scope
 from perflint.analysis.tree import Tree
 
 Role = Literal["called", "attribute", "subscript", "argument", "compared", "annotation", "other"]
@@ -55,14 +54,6 @@ def method(tree: Tree, call: cst.CSTNode | None) -> str | None:
     match call:
         case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))):
             return name
-    return None
-
-
-def sole_binding(name: str, scope: Scope) -> cst.BaseExpression | None:
-    """The expression that a name of this scope stands for, where one assignment alone binds it."""
-    bindings = scope.bindings.get(name, [])
-    if len(bindings) == 1 and bindings[0].kind == "assign":
-        return bindings[0].value
     return None
 
 

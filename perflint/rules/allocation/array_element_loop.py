@@ -42,7 +42,7 @@ from perflint.analysis.flow import SMALL
 from perflint.analysis.likely import assigned
 from perflint.analysis.match import root
 from perflint.analysis.names import Scope
-from perflint.analysis.patterns.uses import sole_binding, use
+from perflint.analysis.patterns.uses import use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -128,7 +128,8 @@ def _is_array(node: cst.Name, context: Context) -> bool:
     scope = context.scope(node).owner(node.value)
     if scope is None or _shared(scope, node, context) or _reshaped(node.value, scope, context):
         return False
-    value = sole_binding(node.value, _without_growth(scope, node.value))
+    bindings = [item for item in scope.bindings[node.value] if item.kind != "augmented"]  # `a += 1`: in place
+    value = bindings[0].value if len(bindings) == 1 and bindings[0].kind == "assign" else None
     if not isinstance(value, cst.Call) or any(arg.star for arg in value.args):
         return False
     maker = _MAKERS.get(context.names.qualified(value.func) or "")
@@ -153,12 +154,6 @@ def _shared(scope: Scope, node: cst.Name, context: Context) -> bool:
     """Whether the array belongs to a class, or to the module and is used in a function: a table, mostly."""
     inside = any(isinstance(above, cst.FunctionDef) for above in context.tree.ancestors(node))
     return scope.kind not in ("function", "module") or (scope.kind == "module" and inside)
-
-
-def _without_growth(scope: Scope, name: str) -> Scope:
-    """The scope as if `a += 1`, which changes an array in place, did not bind `a`."""
-    bindings = [item for item in scope.bindings[name] if item.kind != "augmented"]
-    return Scope(scope.kind, scope.node, scope.parent, bindings={name: bindings})
 
 
 def _reshaped(name: str, scope: Scope, context: Context) -> bool:

@@ -216,10 +216,7 @@ def _among(place: str, args: list[cst.BaseExpression]) -> bool:
 
 def _frame(node: cst.BaseExpression, context: Context) -> bool:
     """Whether a name starts as a data frame: `append` is the list's too."""
-    if not isinstance(node, cst.Name):
-        return False
-    owner = context.scope(node).owner(node.value)
-    values = [item.value for item in owner.bindings[node.value]] if owner is not None else []
+    values = [item.value for item in context.names.bindings(node)]
     return any(
         isinstance(value, cst.Call) and (context.names.qualified(value.func) or "").startswith("pandas.")
         for value in values

@@ -38,7 +38,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.patterns.uses import sole_binding, use
+from perflint.analysis.patterns.uses import use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk
@@ -120,10 +120,7 @@ def _first_only(loop: cst.For, call: cst.Call, context: Context) -> bool:
 
 def _foreign(frame: cst.BaseExpression, context: Context) -> bool:
     """Whether the frame comes from a call of something that is surely not pandas."""
-    if not isinstance(frame, cst.Name):
-        return False
-    owner = context.scope(frame).owner(frame.value)
-    value = sole_binding(frame.value, owner) if owner is not None else None
+    value = context.names.assigned(frame)
     if isinstance(value, cst.Call) and isinstance(value.func, cst.Name):
         qualified = context.names.qualified(value.func) or value.func.value
         return not qualified.startswith("pandas.") and value.func.value[:1].isupper()

@@ -151,8 +151,7 @@ def _slices(node: cst.CSTNode, name: str) -> bool:
 
 def _is_list(owner: cst.Name, context: Context) -> bool:
     """Whether every binding of the name gives a list that may be long; `split` gives one whatever it splits."""
-    scope = context.scope(owner).owner(owner.value)
-    bindings = scope.bindings[owner.value] if scope is not None else []
+    bindings = context.names.bindings(owner)
     if any(few(context, item.value) for item in bindings):
         return False
     if (kind := context.kinds.of(owner)) is not None:

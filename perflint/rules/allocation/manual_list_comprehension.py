@@ -57,7 +57,7 @@ from perflint.analysis.patterns.containers import Life, life
 from perflint.analysis.rewrite import element, iterable
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
-from perflint.analysis.tree import walk
+from perflint.analysis.tree import Loop, walk
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
 
@@ -130,14 +130,13 @@ def _read_before(born: Life, context: Context) -> bool:
 
 def _filled_further(born: Life, context: Context) -> bool:
     """Whether a later loop of the same block appends too: a comprehension would tear them apart."""
-    block = context.tree.parent(born.loop)
-    later = [item for item in getattr(block, "body", ()) if context.tree.span(item).start > born.span.end]
-    loops = [item for item in later if isinstance(item, (cst.For, cst.While))]
-    return any(
-        context.flow.inside(read, loop) and isinstance(context.tree.parent(read), cst.Attribute)
-        for read in context.flow.reads(born.name, born.scope)
-        for loop in loops
-    )
+    tree, block = context.tree, context.tree.parent(born.loop)
+    for read in context.flow.reads(born.name, born.scope):
+        if tree.span(read).start > born.span.end and isinstance(tree.parent(read), cst.Attribute):
+            beside = next((node for node in tree.ancestors(read) if tree.parent(node) is block), None)
+            if isinstance(beside, Loop):
+                return True
+    return False
 
 
 def _expressible(found: Collect, context: Context) -> bool:

@@ -32,7 +32,6 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis.facts import Gate
-from perflint.analysis.flow import before
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains, names_in, only_statement, plain_args
 from perflint.analysis.rewrite import element
@@ -80,7 +79,7 @@ def check(node: cst.For, context: Context) -> Iterator[Finding]:
 
 def _start(node: cst.For, name: str, context: Context) -> cst.BaseExpression | None:
     """The number that the statement directly before the loop gives the name."""
-    match before(context.tree, node):
+    match context.tree.before(node):
         case cst.SimpleStatementLine(
             body=[*_, cst.Assign(targets=[cst.AssignTarget(target=target)], value=value)]
         ):

@@ -118,9 +118,8 @@ def _built(pattern: cst.BaseExpression, loop: cst.CSTNode, context: Context) -> 
             return pattern
         case cst.Call(func=cst.Attribute(value=cst.SimpleString(), attr=cst.Name(value="format"))):
             return pattern
-        case cst.Name(value=name):
-            owner = context.scope(pattern).owner(name)
-            bindings = owner.bindings[name] if owner is not None else []
+        case cst.Name():
+            bindings = context.names.bindings(pattern)
             if (
                 len(bindings) == 1
                 and bindings[0].value is not None

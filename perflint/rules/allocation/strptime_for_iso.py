@@ -37,7 +37,6 @@ import libcst as cst
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import plain_args
 from perflint.analysis.patterns.invariance import recurs
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -84,7 +83,7 @@ def _text(node: cst.BaseExpression, context: Context) -> object:
         case cst.Name(value=name):
             owner = context.scope(node).owner(name)
             if owner is not None and owner is not context.names.top:
-                value = sole_binding(name, owner)
+                value = context.names.assigned(node)
                 return value.evaluated_value if isinstance(value, cst.SimpleString) else None
             constant = context.facts.constant(name)
             return constant.value if isinstance(constant, ast.Constant) else None

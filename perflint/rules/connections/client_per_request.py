@@ -31,9 +31,12 @@ Found for the clients of requests, httpx, aiohttp and urllib3, for those of serv
 and others; boto3 is PRF512's), and for what the option `http-clients` names: in loops, in request handlers and what
 FastAPI's `Depends` calls, and in a function that makes one request and is called per item in the same file.
 
-Not flagged: arguments that depend on the item or request (each user's own token, a proxy each), a client
-whose cookies, headers or login are set for one item, one with a `transport` or `connector` that is shared,
-clients that are kept or cached, application start-up, fixtures, `main`, retries and polls, tests.
+Not flagged: arguments that depend on the item or request (each user's own token, a proxy each) or that a
+star brings; hosts that change from turn to turn, but for httpx, whose TLS context costs in any case; a loop up
+to the first answer, or one that starts threads or tasks; a client whose cookies, headers or login are set for
+one item, one with a `transport`, `connector`, `session`, `http_client` or `cookie_jar` that is shared; clients
+that are kept, cached or made on demand; log-ins and other rare handlers; application start-up, clean-up,
+fixtures, `main`, retries and polls, tests.
 
 The fix moves `with Client() as client:` in front of the loop whose whole body it is. It is unsafe: cookies
 last from one item to the next, and the client is made for an empty loop, too. Handlers get no fix.

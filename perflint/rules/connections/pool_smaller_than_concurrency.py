@@ -45,10 +45,10 @@ nobody fails (HTTP clients, asyncpg, MongoDB) are reported as info where `pedant
 load they cost little, in bursts of requests over TLS more.
 
 Not flagged: sizes that are computed, pools that block on purpose (`pool_block=True`), unlimited ones,
-`NullPool`, a pool that each worker makes for itself, processes, which have a pool each.
+`NullPool`, a pool that each worker makes for itself, processes, which have a pool each, tests.
 
 The fix replaces `requests.Session()` by `http_session(pool=..)` of the runtime. It is unsafe: that
-session keeps no cookies and has a default timeout.
+session keeps no cookies and has a default timeout. There is none where the file mounts adapters.
 """
 
 from __future__ import annotations
@@ -96,15 +96,15 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     if pool is None or not (pool.grave or context.config.pedantic):
         return
     crowd = context.facts.outline.once(Sharing).crowd(call, home)
-    if crowd is None or crowd.size <= pool.size:
+    if crowd is None or crowd <= pool.size:
         return
     shown = context.tree.shown(node.func)
     message = (
-        f"`{shown}()` keeps {pool.size} {_connections(kind, pool)} but {crowd.size} workers use it: "
-        f"{pool.beyond}; give it {crowd.size}, or have fewer workers"
+        f"`{shown}()` keeps {pool.size} {_connections(kind, pool)} but {crowd} workers use it: "
+        f"{pool.beyond}; give it {crowd}, or have fewer workers"
     )
     level = None if pool.grave else Severity.INFO
-    yield rule.finding(context, node, message, _fix(node, kind, crowd.size, context), level)
+    yield rule.finding(context, node, message, _fix(node, kind, crowd, context), level)
 
 
 def _located(node: cst.Call, context: Context) -> tuple[ast.Call | None, Home]:

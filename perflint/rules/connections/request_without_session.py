@@ -31,9 +31,10 @@ In a request handler it is an info: there a session must live as long as the app
 which the standard library has nothing that keeps connections. The option `min-calls` adds functions
 that make so many requests one after the other, without a loop.
 
-Not flagged: loops over hosts, mirrors, servers and the like (each is another connection anyway),
-retries, pauses of five seconds or more (of one second in a `while`, which polls), TLS or proxy settings
-that change from turn to turn, tests. `urllib3.request` keeps connections in a pool of its own.
+Not flagged: loops over hosts, mirrors, servers and the like (each is another connection anyway), over a few
+known items, or up to the first answer; retries, pauses of five seconds or more (of one second in a `while`, which
+polls; of any length where it passes over errors); TLS or proxy settings that change from turn to turn; in handlers
+log-ins and other rare calls; `urlopen` of hosts that may differ; tests. `urllib3.request` has a pool of its own.
 
 The fix puts the loop into `with requests.Session() as session:`. It is unsafe: a session keeps cookies
 from one request to the next. There is none where a response is streamed, the loop yields, threads share the

@@ -1,8 +1,8 @@
 """A request over the network has no timeout: a server that accepts and never answers holds it for ever.
 
 A thread, a pool's worker or a whole loop that waits so is lost until the process ends. requests, urllib and
-sockets wait without limit unless told otherwise; httpx (5 seconds) and aiohttp (5 minutes) have a default,
-and are found only where it is switched off.
+sockets wait without limit unless told otherwise; httpx (5 seconds) and aiohttp (5 minutes) have a default, and
+are found only where it is switched off, as are pools of urllib3, whose default is not in sight.
 
 Bad:
 

@@ -27,10 +27,11 @@ headers, or where a loop over its body ends early. With the option `pedantic` al
 which CPython closes when the object is collected.
 
 Not flagged: `with`, `close()`, `release()`, what reads the body (`.content`, `.text`, `.json()`, `.raw`, a
-loop that goes on to the end), responses that are returned, stored or handed on, `stream=flag`, HEAD, tests.
+loop that goes on to the end or yields), responses that are returned, stored or handed on, fixtures and context
+managers, `stream=flag`, HEAD, tests.
 
 The fix opens the response by `with`, over all that uses it. It is unsafe: the connection is closed or
-given back earlier.
+given back earlier. There is none for httpx and urllib3.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ from perflint.analysis.connections.lifetimes import Lifetime, bound_to, lifetime
 from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
-from perflint.analysis.patterns.uses import sole_binding
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk_scope
@@ -163,10 +163,7 @@ def _streamed(node: cst.Call, context: Context) -> Kind | None:
 def _asks_for_the_head(node: cst.Call, context: Context) -> bool:
     """`Request(url, method="HEAD")`: the answer has no body."""
     request = node.args[0].value if node.args else node
-    owner = context.scope(request).owner(request.value) if isinstance(request, cst.Name) else None
-    made = (
-        sole_binding(request.value, owner) if owner is not None and isinstance(request, cst.Name) else request
-    )
+    made = context.names.assigned(request) or request
     return isinstance(made, cst.Call) and "HEAD" in context.tree.code(made)
 
 

@@ -30,9 +30,11 @@ Good:
 Looked at: `commit()` of connections and sessions, and a `with` that commits at its end and holds one
 write alone: `with conn:` of sqlite3 and psycopg2, `transaction()`, `begin()`, `atomic()`.
 
-Not flagged: commits that a counter, a size or a clock guards; batches; workers, polls, paced loops and
-retries; a turn that does something outside of the database, which a commit must come before; a `try`
-that deals with each item; a rollback in the loop; a connection per item; DDL; savepoints.
+Not flagged: commits that a counter, a size or a clock guards, or that one turn alone comes to
+(`if run is None:`); batches, pages, a statement that writes many rows; loops over items that the source
+spells out; workers, polls, paced loops, retries, generators; a turn that does something outside of the
+database, which a commit must come before; a `try` that deals with each item; a rollback in the loop, or a
+handler that takes a turn back; a connection per item; DDL; savepoints, and blocks in an outer transaction.
 
 In a migration, which runs once, the finding is an info.
 
@@ -58,7 +60,7 @@ from perflint.analysis.database.rows import rows_of
 from perflint.analysis.database.statements import bound_in, statement
 from perflint.analysis.database.transactions import connection_of, made_in
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, names_in
+from perflint.analysis.match import dotted, names_in, unawaited
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk_scope
@@ -146,8 +148,7 @@ def _severity(context: Context) -> Severity | None:
 
 
 def _alone(node: cst.Call, context: Context) -> bool:
-    parent = context.tree.parent(node)
-    return isinstance(context.tree.parent(parent) if isinstance(parent, cst.Await) else parent, cst.Expr)
+    return isinstance(context.tree.taker(node), cst.Expr)
 
 
 def _in_memory(owner: cst.BaseExpression, context: Context) -> bool:
@@ -215,7 +216,7 @@ def _in_batch_execute(context: Context, commit: cst.Call, loop: cst.For) -> tupl
             end,
             getattr(end, "expression", None),
         ):
-            call = write.expression if isinstance(write, cst.Await) else write
+            call = unawaited(write)
         case _:
             return None
     found = statement(context, call, loop) if isinstance(call, cst.Call) else None

@@ -32,8 +32,9 @@ Good:
 
 Not flagged: arguments that change from turn to turn (shards, tenants, servers), retries and
 reconnections, connections that the loop collects or hands to threads, `sqlite3.connect(":memory:")`,
-loops over a few known items. Of handlers only engines, pools and clients are looked at, which belong to
-the program; a connection per request may be the framework's way.
+clients that are given a `connection_pool`, loops over a few known items, clean-up, tests. Of handlers only engines,
+pools and clients are looked at, which belong to the program; a connection per request may be the framework's
+way. Those made at start-up, kept, or made once (`engine = engine or create_engine(..)`) are none.
 
 The fix moves a `with` that is the whole body of the loop before it. It is unsafe: the connection is
 opened for an empty loop, too, all turns share one transaction where the end of `with` commits, and
@@ -55,7 +56,7 @@ from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import bound_in
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import last_name, names_in
+from perflint.analysis.match import last_name, names_in, unawaited
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -164,12 +165,8 @@ def _again(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _supervised(node: cst.Call, loop: cst.While, context: Context) -> bool:
     """Whether the turns of a `while` connect again after an error."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, cst.Try) and above.handlers:
-            return True
-    return False
+    around = context.tree.ancestors(node, loop)
+    return any(isinstance(above, cst.Try) and bool(above.handlers) for above in around)
 
 
 def _in_handler(node: cst.Call, context: Context) -> bool:
@@ -208,7 +205,7 @@ def _fix(node: cst.Call, loop: cst.CSTNode, context: Context) -> Fix | None:
 
 def _wrapped(item: cst.BaseExpression, node: cst.Call) -> bool:
     """Whether the `with` enters the connection itself, or a `closing()` of it."""
-    inner = item.expression if isinstance(item, cst.Await) else item
+    inner = unawaited(item)
     match inner:
         case cst.Call(func=function, args=[cst.Arg(value=value)]) if value is node:
             return last_name(function) in ("closing", "aclosing")

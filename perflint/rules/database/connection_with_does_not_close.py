@@ -31,11 +31,12 @@ rollback first, then close. A connection that is bound to a local and used only 
 
 Not flagged: `with conn:` on a parameter, attribute or global, which is the transaction of a connection that
 lives on; drivers whose `with` closes (psycopg, PyMySQL, mysql-connector, oracledb, aiosqlite); connections that are
-closed by hand, returned, stored, or used by a nested function; a `factory` of one's own.
+closed by hand, returned, stored, registered, wrapped, or used by a nested function; a `factory` of one's own.
 
-The fix is safe when the connection and its cursors end with the block and the database is no
-`:memory:` one. It is unsafe when a cursor is returned, the connection is yielded or lent to a function,
-or the `with` has no name. There is none when the connection or a cursor of it is used after the block.
+The fix is safe when the connection and its cursors end with the block and the database is no `:memory:` one. It
+is unsafe when a cursor is returned, the connection is yielded or lent to a function, the `with` has no name, for
+pyodbc, outside of functions, and where `uri` or `**options` leave the database out of sight. There is none when the
+connection or a cursor of it is used after the block, or by other code of the file.
 """
 
 from __future__ import annotations

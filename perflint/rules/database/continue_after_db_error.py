@@ -39,10 +39,11 @@ Good:
 Looked at: psycopg, psycopg2, asyncpg inside `async with conn.transaction():`, and SQLAlchemy where the file
 itself makes its engine for PostgreSQL.
 
-Not flagged: handlers that roll back, raise, leave the loop or make a new connection; a savepoint or
-transaction per row; autocommit; a commit in the loop; `ON CONFLICT`; clauses that catch no database error;
-connections that other code sets up, where nothing in the function shows a transaction; other databases,
-which undo the one statement.
+Not flagged: handlers that roll back, raise, leave the loop, end the program or make a new connection, be it
+in `else` or `finally`; another `try` around the statement alone; a savepoint, transaction or connection per row;
+files that speak of autocommit; a commit in the loop; `ON CONFLICT`; clauses that catch no database error; retries and
+workers; connections that other code sets up, where nothing in the function shows a transaction; other
+databases, which undo the one statement.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ from perflint.analysis.database.transactions import (
 )
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
+from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
@@ -138,7 +140,7 @@ def _endangered(node: cst.Try | cst.With, body: cst.BaseSuite, context: Context)
     if rolls_back(loop.body) or _ends_in(loop, context):
         return None
     apart = (item for item in withs(context, found.call, loop) if not is_cursor(context, item))
-    if any(is_transaction(context, item) for item in apart) or _caught_nearer(found.call, node, context):
+    if any(is_transaction(context, item) for item in apart) or context.flow.tried(found.call, node):
         return None
     return found if _in_transaction(found, loop, context) else None
 
@@ -155,24 +157,12 @@ def _on_postgres(context: Context) -> bool:
     urls = [
         call.args[0]
         for call, _ in context.facts.outline.calls
-        if getattr(call.func, "id", getattr(call.func, "attr", ""))
-        in ("create_engine", "create_async_engine")
-        and call.args
+        if leaf(call.func) in ("create_engine", "create_async_engine") and call.args
     ]
     return bool(urls) and all(
         isinstance(url, ast.Constant) and str(url.value).startswith(("postgresql", "postgres"))
         for url in urls
     )
-
-
-def _caught_nearer(call: cst.Call, node: cst.CSTNode, context: Context) -> bool:
-    """Whether another `try` inside the block holds the call."""
-    for above in context.tree.ancestors(call):
-        if above is node:
-            return False
-        if isinstance(above, (cst.Try, cst.TryStar)):
-            return True
-    return False
 
 
 def _ends_in(loop: cst.For | cst.While, context: Context) -> bool:

@@ -32,10 +32,13 @@ Good:
 
 In a migration, which runs once, the finding is an info, and only where the rows come from a query.
 
-Not flagged: statements whose result is used (`lastrowid`, `RETURNING`, `rowcount` in the loop), texts
-that depend on the item, anything but INSERT, UPDATE, DELETE, REPLACE and MERGE; loops that also read
-from the database or hand it on; a `try`, a savepoint or a transaction per row; retries, workers,
-paced loops, psycopg's `pipeline()`; UPDATE and DELETE on MySQL, whose drivers loop over them.
+Not flagged: statements whose result is used (`lastrowid`, `RETURNING`, `rowcount` in the loop); texts and
+tables that depend on the item, and an UPDATE of the columns that it names (`values(**item)`); anything but
+INSERT, UPDATE, DELETE, REPLACE and MERGE; loops over items that the source spells out; loops that also
+read from the database, hand it on or write several rows at once, and rows that are put together already
+(`rows`, `batch`); a `try`, a `with`, a savepoint, a transaction or a connection per row; the same text for
+the second time in a loop; retries, workers, paced loops, psycopg's `pipeline()`; UPDATE and DELETE on
+MySQL, whose drivers loop over them.
 
 The fix is safe for sqlite3 with its default transactions, where the loop holds nothing else, what it
 evaluates runs no other code, nobody looks at the loop's variable, `rowcount` or `lastrowid`
@@ -138,10 +141,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 def _discarded(node: cst.Call, context: Context) -> bool:
     """Whether the call is a statement of its own, or all that a comprehension makes."""
-    parent = context.tree.parent(node)
-    if isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
-    return isinstance(parent, (cst.Expr, cst.ListComp, cst.SetComp, cst.GeneratorExp))
+    return isinstance(context.tree.taker(node), (cst.Expr, cst.ListComp, cst.SetComp, cst.GeneratorExp))
 
 
 def _varies(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
@@ -170,8 +170,8 @@ def _first(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
 
 def _deliberate(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     """Whether the rows are written one by one for a reason, or in a batch already."""
-    if made_in(context, found.on, loop) or _tried(found.call, loop, context):
-        return True
+    if made_in(context, found.on, loop) or context.flow.tried(found.call, loop):
+        return True  # a `try` deals with each row on its own
     if any(_BATCH.search(name) for part in made_from(context, found) for name in names_in(part)):
         return True
     inside = (item for item in withs(context, found.call, loop) if entered(item) != "open")
@@ -180,16 +180,6 @@ def _deliberate(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
     if any(entered(item) == "pipeline" for item in withs(context, found.call)):
         return True
     return _reads(found, loop, context)
-
-
-def _tried(node: cst.CSTNode, loop: cst.CSTNode, context: Context) -> bool:
-    """Whether a `try` in the loop deals with each row on its own."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, (cst.Try, cst.TryStar)):
-            return True
-    return False
 
 
 def _reads(found: Statement, loop: cst.CSTNode, context: Context) -> bool:
@@ -243,8 +233,6 @@ def _nested(loop: cst.CSTNode, context: Context) -> bool:
 
 def _replaced(call: cst.Call, loop: cst.CSTNode, context: Context) -> cst.CSTNode | None:
     """The statement that goes: the call's own, or that of a comprehension whose value nobody takes."""
-    inner: cst.CSTNode = loop if isinstance(loop, Comprehension) else call
-    parent = context.tree.parent(inner)
-    if inner is call and isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
+    tree = context.tree
+    parent = tree.parent(loop) if isinstance(loop, Comprehension) else tree.taker(call)
     return parent if isinstance(parent, cst.Expr) else None

@@ -26,11 +26,11 @@ and SQLAlchemy's `flush()` after each `add()`.
 It is an info for an imported model, whose class may have a `save()` of its own.
 
 Not flagged: SQLAlchemy's `session.add()`, which is batched when the session flushes; results that are used,
-such as a new object's key; models of the file that have a `save()` of their own; `get_or_create`,
-conditional writes and one of two branches; a `try` or a transaction around each object; what is inside a
-`pipeline()` or `batch_writer()` already; `save()` of objects that the loop does more with than setting
-attributes, or nothing, which is for what `save()` does besides; `create()` with values by position, which is
-no `create()` of Django's; migrations, which run once.
+such as a new object's key; models of the file that have a `save()` of their own; `get_or_create`, conditional
+writes and one of two branches; a `try`, a transaction or another `with` around each object; a store per turn; what
+is in a `pipeline()` or `batch_writer()` already; `save()` of objects that the loop does more with than setting attributes,
+or nothing, which is for what `save()` does besides; `create()` with values by position, which is no `create()` of
+Django's; loops over a few known items, retries, workers; clean-up; migrations, which run once.
 
 The fixes (`bulk_create`, `insert_many`) are unsafe: `bulk_create` calls no `save()`, sends no `pre_save`
 or `post_save` and does not write models of several tables; both hold all objects in memory, and after an
@@ -142,8 +142,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 
 def _unused(node: cst.Call, context: Context) -> bool:
-    parent = context.tree.parent(node)
-    return isinstance(context.tree.parent(parent) if isinstance(parent, cst.Await) else parent, cst.Expr)
+    return isinstance(context.tree.taker(node), cst.Expr)
 
 
 def _django(node: cst.Call, method: str, context: Context) -> Write | None:

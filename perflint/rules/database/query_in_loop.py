@@ -28,9 +28,11 @@ Off by default: how many items there are, and whether their queries can be put t
 
 Not flagged: attributes that load a relation (`order.customer.name`), which the text does not show;
 databases in this process (SQLite's documentation calls many small queries fine); `while` loops, which walk from
-row to row or page by page; loops that end at the first hit; queries that lock rows (`FOR UPDATE`), ask for
+row to row or page by page, and a `for` over a list that it adds to; loops over a few known items, retries, workers;
+loops that end at the first hit; queries whose rows nobody reads, that lock rows (`FOR UPDATE`), ask for
 a page (`LIMIT`), many rows at once (`IN`), or go to another server in each turn; look-ups behind a cache, in an
-`except`, where another one has found nothing, over a table in capitals, or in a loop that adds rows, which they may be meant to find; migrations, which run once.
+`except`, where another one has found nothing, over a table in capitals, or in a loop that adds rows, which they
+may be meant to find; clean-up; tests; migrations, which run once.
 """
 
 from __future__ import annotations
@@ -178,10 +180,7 @@ def _selects(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _read(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
     """Whether the turn reads the rows: by what the call returns, or on the cursor later on."""
-    parent = context.tree.parent(node)
-    if isinstance(parent, cst.Await):
-        parent = context.tree.parent(parent)
-    return not isinstance(parent, cst.Expr) or fetched(context, node, loop)
+    return not isinstance(context.tree.taker(node), cst.Expr) or fetched(context, node, loop)
 
 
 def _queried(node: cst.Call, method: str, loop: cst.CSTNode, context: Context) -> str | None:

@@ -30,10 +30,10 @@ Good:
         conn.close()
 
 Not flagged: a handful of rows that the text shows, cursors that are not surely psycopg2's or pyodbc's,
-pyodbc where the file sets `fast_executemany`, SQL that is not in sight.
+pyodbc where the file sets `fast_executemany`, SQL that is not in sight or does not write.
 
-The fix is unsafe: `rowcount` afterwards tells of the last page only, and an error names a page of statements.
-No fix where the cursor's `rowcount` is read.
+The fix, for psycopg2, is unsafe: `rowcount` afterwards tells of the last page only, and an error names a page of
+statements. There is none where the cursor's `rowcount` is read.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def _few(found: Statement, context: Context) -> bool:
     match found.params:
         case [cst.Arg(value=cst.Name() as name), *_]:
             owner = context.scope(name).owner(name.value)
-            bindings = owner.bindings[name.value] if owner is not None else []
-            value = bindings[0].value if owner is not None and len(bindings) == 1 else None
+            bindings = context.names.bindings(name)
+            value = bindings[0].value if len(bindings) == 1 else None
             reads = context.flow.reads(name.value, owner) if owner is not None else []
             if any(isinstance(context.tree.parent(read), cst.Attribute) for read in reads):
                 return False  # `rows.append(..)`

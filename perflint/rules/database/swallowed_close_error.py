@@ -31,9 +31,9 @@ Good:
 With `pedantic = true` the errors of `close()` and `rollback()` count, too, as info: they tell that a
 connection is broken before its pool hands it out again. `contextlib.suppress(Exception)` is such a clause.
 
-Not flagged: clauses that log, raise or do anything else, clauses for particular errors, `__del__`,
-`__exit__`, handlers of signals and of the program's exit, tests, receivers that are not known to belong to a
-database.
+Not flagged: clauses that log, raise or do anything else, clauses for particular errors, blocks that do more
+than call the database before the commit, `__del__`, `__exit__`, handlers of signals and of the program's exit,
+tests, receivers that are not known to belong to a database.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ from perflint.analysis.concurrency.handlers import WIDE, caught, is_silent
 from perflint.analysis.database import drivers
 from perflint.analysis.database.receivers import proved
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import last_name
+from perflint.analysis.match import last_name, unawaited
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.sketch import Sketch, unawaited
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.model.diagnostics import Finding, Severity
 
 _ENDING = {"commit", "rollback", "close"}
@@ -63,7 +63,7 @@ def _hopeful(sketch: Sketch) -> bool:
     for *_, last in blocks:
         match last:
             case ast.Expr(value=held):
-                call = unawaited(held)
+                call = awaited_for(held)
                 if isinstance(call, ast.Call) and leaf(call.func) in _ENDING and not call.args:
                     return True
     return False
@@ -148,9 +148,7 @@ def _ended(body: cst.BaseSuite, context: Context) -> Iterator[Finding]:
 def _call(item: cst.CSTNode) -> cst.Call | None:
     """The call that a statement is, awaited or not."""
     small = item.body[0] if isinstance(item, cst.SimpleStatementLine) and len(item.body) == 1 else item
-    value = small.value if isinstance(small, cst.Expr) else None
-    if isinstance(value, cst.Await):
-        value = value.expression
+    value = unawaited(small.value) if isinstance(small, cst.Expr) else None
     return value if isinstance(value, cst.Call) else None
 
 

@@ -29,9 +29,10 @@ Found for BEGIN and START TRANSACTION with a COMMIT or `commit()` in the same fu
 `start()` and SQLAlchemy's `begin()`. Off by default: an audit for programs with connections that live long.
 
 Not flagged: functions that roll back anywhere, transactions as context managers, a connection that
-the function opens and closes (closing rolls back), functions that only begin or only commit.
+the function opens and closes (closing rolls back), functions that only begin or only commit, tests.
 
-The fix is unsafe: after an error the transaction is rolled back, where it was left open.
+The fix is for sqlite3's BEGIN and asyncpg's `start()`, where that and the one commit are lines of one block. It is
+unsafe: after an error the transaction is rolled back, where it was left open.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from perflint.analysis.database import drivers
 from perflint.analysis.database.statements import Statement, statement, statements
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, last_name
+from perflint.analysis.names import Binding
 from perflint.analysis.rewrite import indent_unit, indented, remove, statement_lines
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk_scope
@@ -137,11 +139,7 @@ def _begun(node: cst.Call, context: Context) -> _Begun | None:
 
 def _by_hand(node: cst.Call, context: Context) -> bool:
     """Whether no `with` ends the transaction."""
-    value: cst.CSTNode = node
-    if isinstance(context.tree.parent(value), cst.Await):
-        value = context.tree.parent(value) or value
-    parent = context.tree.parent(value)
-    if isinstance(parent, cst.Expr):
+    if isinstance(context.tree.taker(node), cst.Expr):
         return True
     name = bound_to(context, node)
     life = lifetime(context, name) if name is not None else None
@@ -150,13 +148,9 @@ def _by_hand(node: cst.Call, context: Context) -> bool:
 
 def _transaction(name: cst.Name, context: Context) -> cst.BaseExpression | None:
     """The connection of `tr = conn.transaction()`."""
-    owner = context.scope(name).owner(name.value)
-    bindings = owner.bindings[name.value] if owner is not None else []
-    match bindings:
-        case [binding]:
-            match binding.value:
-                case cst.Call(func=cst.Attribute(value=on, attr=cst.Name(value="transaction"))):
-                    return on if context.objects.type(on) == drivers.ASYNCPG.connection else None
+    match context.names.bindings(name):
+        case [Binding(value=cst.Call(func=cst.Attribute(value=on, attr=cst.Name(value="transaction"))))]:
+            return on if context.objects.type(on) == drivers.ASYNCPG.connection else None
     return None
 
 

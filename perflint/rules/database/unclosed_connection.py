@@ -31,13 +31,16 @@ connections taken from a pool by `getconn` or `acquire`; also where the call is 
 (`sqlite3.connect(path).execute(..)`), where only an `except` closes, and where a loop opens and only
 the last one is closed after it.
 
+In tests it is an info: their process ends soon.
+
 Not flagged: a connection that is returned, yielded, stored, passed on, registered or used by a nested function, or
-whose cursor is; one that is entered by a `with` later; module-level code; fixtures, `setUp`, `__init__`
-and context managers; functions that end the process. `close-on-exception = true` also reports connections that
-are closed only where nothing fails.
+whose cursor is; one that is entered by a `with` later; module-level code and lambdas; fixtures, `setUp`, `__init__`
+and context managers; functions that end the process; what a `with pytest.raises(..)` or the like holds.
+`close-on-exception = true` also reports connections that are closed only where nothing fails.
 
 The fix puts the statements up to the last use into a `with`. It is unsafe: the connection is closed sooner, and
-what still uses it in a way that the text does not tell finds it closed.
+what still uses it in a way that the text does not tell finds it closed. There is none for `getconn()`, for a
+connection of asyncpg outside of a pool, and where something closes it at times.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.sketch import Sketch, unawaited
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import Function, walk
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
@@ -84,7 +87,7 @@ def _hopeful(sketch: Sketch) -> bool:
     if sketch.file_mentions(*_MAKERS):
         opened.update(call for call in calls if "ession" in (leaf(call.func) or ast.unparse(call.func)))
     on = [call.func.value for call in calls if isinstance(call.func, ast.Attribute)]
-    dropped = {unawaited(item) for item in (*on, *(node.value for node in sketch.of(ast.Expr)))}
+    dropped = {awaited_for(item) for item in (*on, *(node.value for node in sketch.of(ast.Expr)))}
     return bool(calls) and not opened.isdisjoint(dropped | sketch.bound)
 
 
@@ -158,10 +161,7 @@ def _short(opened: Opening) -> str:
 def _discarded(opened: Opening, context: Context) -> bool:
     """`connect(p).execute(q)`, and a connection that is opened for nothing."""
     tree = context.tree
-    node: cst.CSTNode = opened.call
-    if isinstance(tree.parent(node), cst.Await):
-        node = tree.parent(node) or node
-    parent = tree.parent(node)
+    parent = tree.taker(opened.call)
     if isinstance(parent, cst.Expr):
         return opened.word == "connection"
     if not isinstance(parent, cst.Attribute) or not isinstance(tree.parent(parent), cst.Call):
@@ -197,12 +197,8 @@ def _neglect(node: cst.Call, life: Lifetime, context: Context) -> str | None:
 
 def _conditional(node: cst.CSTNode, loop: cst.CSTNode, context: Context) -> bool:
     """Whether only some turns of the loop open it."""
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
-        if isinstance(above, (cst.If, cst.ExceptHandler, cst.MatchCase)):
-            return True
-    return True
+    branches = (cst.If, cst.ExceptHandler, cst.MatchCase)
+    return any(isinstance(above, branches) for above in context.tree.ancestors(node, loop))
 
 
 def _fix(opened: Opening, name: cst.Name, uses: tuple[cst.Name, ...], context: Context) -> Fix | None:

@@ -3,8 +3,9 @@
 A plain cursor keeps its result until it is collected, which is soon where only a local holds it: *info*. It is a
 *warning* where the database keeps something for it meanwhile. A named cursor of PostgreSQL is open on the
 server until the transaction ends; an unbuffered one of MySQL blocks its connection while rows are
-unread; a sqlite3 SELECT that is not read to its end holds a read lock, so that a commit of another
-connection finds the database locked; Oracle limits the open cursors of a session.
+unread; a sqlite3 SELECT that is not read to its end holds a read lock, so that another connection, by which
+the function writes meanwhile, finds the database locked; Oracle limits the open cursors of a session, which a
+loop uses up.
 
 Bad:
 
@@ -28,8 +29,9 @@ Good:
             return cur.fetchone()
 
 Not flagged: cursors that are read to their end (`fetchall()`, a `for` that nothing leaves, `fetchone()` in a
-`while`), closed, entered, returned, yielded, stored or passed on; sqlite3 cursors that only write or ask for one
-row; cursors of a connection that the function itself opens or closes; chained calls, whose cursor goes at once.
+`while`), closed, entered, returned, yielded, stored or passed on, or whose name is bound again; sqlite3 cursors that
+only write or ask for one row; cursors of a connection that the function itself opens or closes, and named ones whose
+transaction it ends; fixtures, context managers, tests; chained calls, whose cursor goes at once.
 
 The fix is unsafe: what still uses the cursor in a way that the text does not tell finds it closed.
 """
@@ -113,8 +115,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 def _bindings(name: cst.Name, context: Context) -> list[cst.CSTNode]:
     """What the name is bound to, or the nodes that bind it to something else."""
-    owner = context.scope(name).owner(name.value)
-    return [item.value or item.node for item in (owner.bindings[name.value] if owner is not None else ())]
+    return [item.value or item.node for item in context.names.bindings(name)]
 
 
 def _held(found: Cursor, far: Reach, context: Context) -> str | None:

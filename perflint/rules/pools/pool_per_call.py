@@ -190,9 +190,7 @@ def _conditional(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
     below: cst.CSTNode = node
     if isinstance(context.tree.parent(node), (cst.WithItem, cst.Attribute)):
         return False  # it lasts for the branch: no later turn can use it
-    for above in context.tree.ancestors(node):
-        if above is loop:
-            return False
+    for above in context.tree.ancestors(node, loop):
         first = getattr(above, "left" if isinstance(above, cst.BooleanOperation) else "test", None)
         if isinstance(above, (cst.If, cst.IfExp, cst.BooleanOperation)) and first is not below:
             return True

@@ -137,9 +137,7 @@ def _for_sentinel(node: cst.CSTNode, body: cst.CSTNode, queue: str, context: Con
     """Whether the call stands in the branch for the item that means the end."""
     below = node
     items = item_names(context, body, queue)
-    for above in context.tree.ancestors(node):
-        if above is body:
-            return False
+    for above in context.tree.ancestors(node, body):
         if isinstance(above, cst.If) and above.body is below and sentinel(above.test, items) is True:
             return True
         below = above

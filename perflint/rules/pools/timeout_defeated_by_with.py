@@ -166,8 +166,7 @@ def _maybe_none(timeout: cst.BaseExpression, context: Context) -> bool:
         return False
     if timeout.value == "None":
         return True
-    owner = context.scope(timeout).owner(timeout.value)
-    for binding in owner.bindings[timeout.value] if owner is not None else ():
+    for binding in context.names.bindings(timeout):
         match binding.node:
             case cst.Param(default=cst.Name(value="None")):
                 return True
@@ -180,12 +179,7 @@ def _maybe_none(timeout: cst.BaseExpression, context: Context) -> bool:
 
 def _polls(call: cst.CSTNode, block: cst.With, context: Context) -> bool:
     """Whether the call is asked again and again until the work is done."""
-    for above in context.tree.ancestors(call):
-        if above is block:
-            return False
-        if isinstance(above, cst.While):
-            return True
-    return False
+    return any(isinstance(above, cst.While) for above in context.tree.ancestors(call, block))
 
 
 def _finished(iterable: cst.CSTNode, context: Context) -> bool:

@@ -45,7 +45,7 @@ from perflint.analysis.concurrency.coroutines import coroutine
 from perflint.analysis.concurrency.elements import receiver as object_of
 from perflint.analysis.concurrency.flags import set_elsewhere
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, sole_small
+from perflint.analysis.match import dotted, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, unawaited
 from perflint.analysis.tree import walk
@@ -107,7 +107,7 @@ def check(node: cst.While, context: Context) -> Iterator[Finding]:
     if not isinstance(small, cst.Expr) or node.orelse is not None:
         return
     waiting = isinstance(small.value, cst.Await)
-    call = small.value.expression if isinstance(small.value, cst.Await) else small.value
+    call = unawaited(small.value)
     if not isinstance(call, cst.Call) or context.names.qualified(call.func) not in _SLEEPS:
         return
     if len(call.args) != 1 or not _short(call.args[0].value, context):

@@ -53,7 +53,7 @@ from perflint.analysis.concurrency.fates import fate
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.waiting import waiting
 from perflint.analysis.facts import Gate
-from perflint.analysis.match import dotted, is_name, keyword, sole_small
+from perflint.analysis.match import dotted, is_name, keyword, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
@@ -104,7 +104,7 @@ def check_retry(node: cst.While, context: Context) -> Iterator[Finding]:
     """`while not pool.submit(..): sleep(..)` in a handler."""
     match node.test:
         case cst.UnaryOperation(operator=cst.Not(), expression=test):
-            call = test.expression if isinstance(test, cst.Await) else test
+            call = unawaited(test)
         case _:
             return
     if not isinstance(call, cst.Call) or not _only_waits(node, context):
@@ -206,7 +206,7 @@ def _only_waits(node: cst.While, context: Context) -> bool:
         case cst.Pass() | cst.Continue() | cst.Expr(value=cst.Ellipsis()):
             return True
         case cst.Expr(value=value):
-            call = value.expression if isinstance(value, cst.Await) else value
+            call = unawaited(value)
             return isinstance(call, cst.Call) and context.names.qualified(call.func) in _SLEEPS
     return False
 

@@ -1,0 +1,111 @@
+"""Time grows with the size of a file and not faster, whatever its shape; and no release is grossly slower than the last.
+
+Ratios of CPU time in one process, the least of several runs: how fast the machine is does not count.
+"""
+
+import ast
+import gc
+import math
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.shapes import AWKWARD, ordinary
+from perflint.analysis import engine
+from perflint.model.config import Config
+from perflint.model.source import Source
+
+STDLIB = Path(sysconfig.get_path("stdlib"))
+FOLDERS = ("asyncio", "json")  # of the standard library
+# How many times as long as `ast.parse` of the same files a check may take: twice what was measured on a calm machine
+# (10.8 to 11.7 on Python 3.11 and 3.13). Lower it when the engine gets faster.
+GROSS = 24
+
+STEP = 4  # times as large
+ROOM = 1.5  # times as long for each byte: room for noise, caches and n log n; quadratic is STEP
+
+SMALLER = {  # sizes at which a shape takes a few hundredths of a second, so that constant costs do not hide its growth
+    "one line": 20_000,
+    "one string": 200_000,
+    "branches": 150,  # of the 1,000 that must hold: deeper ones are refused
+    "nested blocks": 1_000,
+    "additions": 4_000,
+    "additions in a loop": 150,
+    "literal": 500,
+    "functions": 30,
+    "loops": 40,
+    "module loops": 40,
+}
+
+
+def check(text: str) -> engine.Checked:
+    return engine.inspect(Source("made_up.py", text.encode()), Config())
+
+
+def cpu(work: Callable[[], object], runs: int = 3) -> float:
+    """Seconds of CPU, the least of the runs, with no collector in between."""
+    best = math.inf
+    for _ in range(runs):
+        gc.collect()
+        gc.disable()
+        try:
+            began = time.process_time()
+            work()
+            best = min(best, time.process_time() - began)
+        finally:
+            gc.enable()
+    return best
+
+
+def assert_linear(small: str, large: str) -> None:
+    check(small)  # loads what is loaded once
+    before, after = cpu(lambda: check(small)), cpu(lambda: check(large))
+    times = len(large) / len(small)
+    assert after <= ROOM * times * before, (
+        f"{times:.1f} times the bytes take {after / before:.1f} times as long"
+    )
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_shapes_take_linear_time(name: str) -> None:
+    shape, size = AWKWARD[name][0], SMALLER[name]
+    assert_linear(shape(size), shape(STEP * size))
+
+
+def test_ordinary_code_takes_linear_time() -> None:
+    assert_linear(ordinary(1_000), ordinary(STEP * 1_000))
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_shapes_are_checked_in_full_or_refused_in_one_finding(name: str) -> None:
+    shape, _, must = AWKWARD[name]
+    found = check(shape(min(must, SMALLER[name] * STEP))).active
+    told = [item.message for item in found if item.code in ("PRF000", "PRF001")]
+    if name == "nested blocks":
+        assert [message.partition(":")[0] for message in told] == ["the file does not parse"]
+    else:
+        assert told == []
+    counted = {"additions in a loop": 1, "literal": 1, "functions": None, "loops": None, "module loops": None}
+    if name in counted:
+        assert len(found) == (counted[name] or SMALLER[name] * STEP)
+
+
+def test_a_run_is_not_grossly_slower_than_parsing() -> None:
+    paths = [path for folder in FOLDERS for path in sorted((STDLIB / folder).glob("*.py"))]
+    texts = [(str(path), path.read_bytes()) for path in paths]
+    config = Config()
+
+    def run() -> None:
+        for path, raw in texts:
+            engine.inspect(Source(path, raw), config)
+
+    def parse() -> None:
+        for _, raw in texts:
+            ast.parse(raw)
+
+    run()
+    ratio = cpu(run, 2) / cpu(parse, 9)
+    assert ratio <= GROSS, f"{ratio:.1f} times as long as ast.parse"
