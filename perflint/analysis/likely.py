@@ -164,7 +164,7 @@ class Likely:
                 return ANY
             case None, ast.Subscript(slice=ast.Tuple(elts=[item, *_]) | item), _:
                 return _annotated(item)
-            case (ast.List() | ast.Set() | ast.Name() | ast.Call(func=ast.Name())), _, _:
+            case ((ast.List() | ast.Set() | ast.Name() | ast.Call(func=ast.Name())), _, _):
                 return NONE
         return self._elements(bound[0])
 
