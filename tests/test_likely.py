@@ -32,6 +32,8 @@ def work(a: str, b: "list[int]", c=b"", *d: str, e=(), **f):
     if (o := f"{a}") and [p for p in (b"1", b"2")]: q: bytes = unknown()
     with open(a) as r: v = r.read().encode("utf-8"); w = v[1:] + v[:1]
     x = sorted(b) or b; y = {**f}; z = y.copy() | {}
+    pair: tuple[Name, ...] = ("k", "l")
+    for one in pair: two = one
 def outer():
     s = ""
     def inner():
@@ -63,7 +65,8 @@ def broken(source: Source) -> Iterator[str]:
         for node in walk(tree.root):
             if isinstance(node, GROWING) and flow.loop(node) is not None:
                 for item in cst_growths(node):
-                    if (item.form, dotted(item.target)) not in guessed:
+                    place = dotted(item.target)
+                    if place is not None and (item.form, place) not in guessed:
                         yield f"{item.form} {tree.code(node)}"
             if not isinstance(node, cst.BaseExpression) or (kind := kinds.of(node)) is None:
                 continue

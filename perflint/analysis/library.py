@@ -6,6 +6,7 @@ Types carry the name that users write: `concurrent.futures.ThreadPoolExecutor`, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from perflint.analysis.connections import clients
 from perflint.analysis.database import drivers
@@ -139,10 +140,25 @@ def canonical(qualified: str) -> str:
 def spellings(kinds: Iterable[str]) -> tuple[str, ...]:
     """Every qualified name that means one of the types: for gates, which look at what a file imports."""
     found = set(kinds)
-    for kind in kinds:
+    found.update(alias for alias, target in _ALIASES.items() if target in found)
+    for kind in tuple(found):
         found.update(prefix + kind[len(plain) :] for prefix, plain in _SAME.items() if kind.startswith(plain))
-        found.update(alias for alias, target in _ALIASES.items() if target == kind)
     return tuple(sorted(found))
+
+
+@cache
+def makers(kinds: frozenset[str]) -> tuple[str, ...]:
+    """The qualified names one of which a file writes where it makes, or is given, an object of one of the types."""
+    found: set[str] = set()
+    queue = set(kinds)
+    while queue - found:
+        found |= queue
+        queue = {name for name, kind in RETURNS.items() if kind in found}
+        queue |= {owner for (owner, _), kind in METHODS.items() if kind in found}
+        queue |= {owner for (owner, _), kind in ATTRIBUTES.items() if kind in found}
+        if any(name.startswith("multiprocessing.") for name in found):
+            queue.add("multiprocessing.get_context")  # what it returns makes what the module makes
+    return spellings(found)
 
 
 def made_by(qualified: str) -> str | None:

@@ -162,7 +162,7 @@ class Likely:
         match bound:
             case _, ast.Constant(), _:
                 return ANY
-            case _, ast.Subscript(slice=ast.Tuple(elts=[item, *_]) | item), _:
+            case None, ast.Subscript(slice=ast.Tuple(elts=[item, *_]) | item), _:
                 return _annotated(item)
             case ((ast.List() | ast.Set() | ast.Name() | ast.Call(func=ast.Name())), _, _):
                 return NONE

@@ -17,6 +17,8 @@ Nodes = dict[type[ast.AST], list[ast.AST]]
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
+_LITERALS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict)
+_PAUSES = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield)
 _LEAVES = {  # fields that hold no node, or none that anybody looks for
     *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
     *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
@@ -51,6 +53,11 @@ class Sketch:
         """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
         return [call for word in words for call in self._calls.get(word, ())]
 
+    def methods(self, *words: str) -> list[ast.Call]:
+        """Those of the calls that are methods of something else than a literal: no `", ".join(xs)`."""
+        calls = (call for call in self.calls(*words) if isinstance(call.func, ast.Attribute))
+        return [call for call in calls if not isinstance(call.func.value, _LITERALS)]  # type: ignore[attr-defined]
+
     def looped_calls(self, *words: str) -> list[ast.Call]:
         """Those of them inside of a `for` or `while` statement."""
         return [call for word in words for call in self._looped_calls.get(word, ())]
@@ -67,7 +74,7 @@ class Sketch:
         """The calls that are written as any of the qualified names, as the file imports them."""
         written = self.facts.written(names)
         calls = self.calls(*{_last_word(text) for text in written})
-        return [call for call in calls if _dotted(call.func) in written]
+        return [call for call in calls if dotted_text(call.func) in written]
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -135,6 +142,14 @@ def repeats(*words: str) -> Callable[[Sketch], bool]:
     return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
 
 
+def suspends(body: Iterable[ast.AST]) -> bool:
+    """Whether a coroutine may give way to others somewhere in the statements, nested functions included."""
+    parts = (part for node in body for part in ast.walk(node))
+    return any(
+        isinstance(part, _PAUSES) or (isinstance(part, ast.comprehension) and part.is_async) for part in parts
+    )
+
+
 def awaited_for(node: ast.expr) -> ast.expr:
     """The expression itself, or what an `await` waits for."""
     return node.value if isinstance(node, ast.Await) else node
@@ -149,13 +164,13 @@ def _last_word(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _dotted(node: ast.expr) -> str:
+def dotted_text(node: ast.expr) -> str:
     """The text of `a.b.c`; that of anything else is no name's."""
     match node:
         case ast.Name(id=name):
             return name
         case ast.Attribute(value=value, attr=name):
-            return f"{_dotted(value)}.{name}"
+            return f"{dotted_text(value)}.{name}"
     return ""
 
 

@@ -109,6 +109,13 @@ class Tree:
             self._before[block] = dict(zip(body[1:], body, strict=False))
         return self._before[block].get(node)
 
+    def after(self, node: cst.BaseStatement) -> list[cst.CSTNode]:
+        """The statements that follow in the same block."""
+        body = getattr(self.parent(node), "body", ())
+        body = body if isinstance(body, (list, tuple)) else ()  # an `elif` stands below an `if`
+        start = next((at for at, item in enumerate(body, 1) if item is node), len(body))
+        return [*body[start:]]
+
     def comments(self, span: Span) -> bool:
         """Whether a comment stands inside `span`."""
         if b"#" not in self.source.data[span.start : span.end]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import libcst as cst
@@ -140,14 +140,23 @@ def _collects(names: Names, read: cst.Name) -> bool:
     return False
 
 
-def droppable(sketch: Sketch, calls: Iterable[ast.expr]) -> bool:
+def droppable(sketch: Sketch, calls: Collection[ast.expr]) -> bool:
     """Whether the value of one of the calls may be thrown away, or be kept in a local or a list."""
-    wanted = set(calls)
-    stack: list[ast.AST | None] = (
-        [node.value for kind in _KEEPS for node in sketch.of(kind)] if wanted else []
-    )
-    stack += [node.body for node in sketch.of(ast.Lambda)] if wanted else []
-    stack += [item for call in sketch.calls(*_COLLECTS) for item in call.args] if wanted else []
+    if not calls:
+        return False
+    values: list[ast.AST | None] = [node.value for kind in _KEEPS for node in sketch.of(kind)]
+    values += [node.body for node in sketch.of(ast.Lambda)]
+    values += [item for call in sketch.calls(*_COLLECTS) for item in call.args]
+    return _holds(values, calls)
+
+
+def dropped(sketch: Sketch, calls: Collection[ast.expr]) -> bool:
+    """Whether a statement of its own may be one of the calls, or a display or comprehension of it."""
+    return bool(calls) and _holds([node.value for node in sketch.of(ast.Expr)], calls)
+
+
+def _holds(stack: list[ast.AST | None], wanted: Collection[ast.expr]) -> bool:
+    """Whether one of the values is wanted, or the item of one that is a display or comprehension."""
     while stack:
         node = stack.pop()
         if node in wanted:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Literal, NamedTuple
 
 import libcst as cst
 
 from perflint.analysis import library
+from perflint.analysis.sketch import Sketch
 
 Wait = Literal[
     "never",  # it answers or raises at once
@@ -23,7 +25,33 @@ class _Shape(NamedTuple):
     timeout: int | None
 
 
+_QUEUES = library.THREAD_QUEUES | library.PROCESS_QUEUES
+_CONDITIONS = {
+    f"{module}.{name}" for module in ("threading", "multiprocessing") for name in ("Condition", "Barrier")
+}
+_EVENTS = {"threading.Event", "multiprocessing.Event"}
+_SEMAPHORES = {
+    f"{module}.{name}"
+    for module in ("threading", "multiprocessing")
+    for name in ("Semaphore", "BoundedSemaphore")
+}
+LOCKS = library.THREAD_LOCKS - _SEMAPHORES - _CONDITIONS
+_JOINED = library.THREADS | {library.PROCESS} | _QUEUES - {"queue.SimpleQueue"}
+ENDING = library.THREADS | {library.PROCESS, library.FUTURE, library.RESULT}
+# method -> the types on which it blocks the thread that calls it
+BLOCKING: dict[str, frozenset[str]] = {
+    "get": _QUEUES | {library.RESULT},
+    "put": _QUEUES,
+    "join": _JOINED,
+    "result": frozenset({library.FUTURE}),
+    "exception": frozenset({library.FUTURE}),
+    "wait": frozenset(_CONDITIONS | _EVENTS | {library.RESULT}),
+    "acquire": LOCKS | _SEMAPHORES,
+    **dict.fromkeys(("map", "starmap", "apply"), library.POOLS),
+}
+
 _PUT, _GET, _ACQUIRE, _WAIT = _Shape(1, 2), _Shape(0, 1), _Shape(0, 1), _Shape(None, 0)
+_NAMES = (ast.Name, ast.Attribute)  # a time limit of this name is unknown
 _BLOCK = {"block", "blocking"}
 _FOREVER_ASYNC = {"put", "get", "acquire", "wait", "join"}
 _AT_ONCE = {"queue.SimpleQueue": {"put"}, "multiprocessing.SimpleQueue": {"put"}}
@@ -87,3 +115,10 @@ def _argument(call: cst.Call, names: set[str], position: int | None) -> cst.Base
 
 def _is(node: cst.BaseExpression | None, name: str) -> bool:
     return isinstance(node, cst.Name) and node.value == name
+
+
+def timed(sketch: Sketch, method: str) -> set[ast.expr]:
+    """The calls that may wait for some time only, and the `await` for them: those that pass more than names."""
+    given = ((call, [*call.args, *(item.value for item in call.keywords)]) for call in sketch.methods(method))
+    found = {call for call, items in given if any(not isinstance(item, _NAMES) for item in items)}
+    return {*found, *(node for node in sketch.of(ast.Await) if node.value in found)}

@@ -37,6 +37,7 @@ the coroutine does not free the thread that waits.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -46,11 +47,12 @@ from perflint.analysis.concurrency.coroutines import alone, awaiting, coroutine
 from perflint.analysis.concurrency.elements import receiver as object_of
 from perflint.analysis.concurrency.queueing import bounded
 from perflint.analysis.concurrency.readiness import brief, checked, known_done
-from perflint.analysis.concurrency.waiting import waiting
+from perflint.analysis.concurrency.waiting import BLOCKING, ENDING, LOCKS, waiting
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.rewrite import replace
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -66,6 +68,17 @@ _NEEDLES = tuple(
     }.items()
     for method in methods
 )
+_SPELLINGS = library.spellings(_FUNCTIONS)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    if not sketch.of(ast.AsyncFunctionDef):
+        return False
+    met = (kinds for name, kinds in (*BLOCKING.items(), ("map", library.EXECUTORS)) if sketch.methods(name))
+    return bool(sketch.calls_to(*_SPELLINGS)) or any(
+        sketch.file_mentions(*library.makers(kinds)) for kinds in met
+    )
+
 
 rule = Rule(
     code="PRF311",
@@ -75,44 +88,20 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(_FUNCTIONS), beside=_NEEDLES, inner=True),
+    gate=Gate(names=_SPELLINGS, beside=_NEEDLES, inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
     service=True,
 )
 
-_QUEUES = library.THREAD_QUEUES | library.PROCESS_QUEUES
-_CONDITIONS = {
-    f"{module}.{name}" for module in ("threading", "multiprocessing") for name in ("Condition", "Barrier")
-}
-_EVENTS = {"threading.Event", "multiprocessing.Event"}
-_SEMAPHORES = {
-    f"{module}.{name}"
-    for module in ("threading", "multiprocessing")
-    for name in ("Semaphore", "BoundedSemaphore")
-}
-_LOCKS = library.THREAD_LOCKS - _SEMAPHORES - _CONDITIONS
-_JOINED = library.THREADS | {library.PROCESS} | _QUEUES - {"queue.SimpleQueue"}
-_ENDING = library.THREADS | {library.PROCESS, library.FUTURE, library.RESULT}
-# method -> the types on which it blocks
-_BLOCKS: dict[str, frozenset[str] | set[str]] = {
-    "get": _QUEUES | {library.RESULT},
-    "put": _QUEUES,
-    "join": _JOINED,
-    "result": {library.FUTURE},
-    "exception": {library.FUTURE},
-    "wait": _CONDITIONS | _EVENTS | {library.RESULT},
-    "acquire": _SEMAPHORES | _LOCKS,
-    **dict.fromkeys(("map", "starmap", "apply"), library.POOLS),
-}
 _CONSUMERS = {f"builtins.{name}" for name in ("list", "tuple", "set", "dict", "sum", "sorted")}
 
 
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     match node.func:
-        case cst.Attribute(value=receiver, attr=cst.Name(value=method)) if method in _BLOCKS:
+        case cst.Attribute(value=receiver, attr=cst.Name(value=method)) if method in BLOCKING:
             if coroutine(context.tree, node) is not None and _blocks(node, receiver, method, context):
                 yield _finding(node, context, _wraps(receiver, method, node, context))
                 return
@@ -160,15 +149,15 @@ def _to_thread(context: Context) -> str:
 
 def _blocks(node: cst.Call, receiver: cst.BaseExpression, method: str, context: Context) -> bool:
     made = object_of(context.objects, receiver)
-    if made is None or made.type not in _BLOCKS[method] or _at_once(node, method):
+    if made is None or made.type not in BLOCKING[method] or _at_once(node, method):
         return False
     if waiting(made.type, method, node) in ("never", "unknown") or any(item.star for item in node.args):
         return False
     if method == "put":
         return bounded(made)
-    if made.type in _LOCKS:
+    if made.type in LOCKS:
         return not brief(context, receiver, node)
-    if made.type in _ENDING:
+    if made.type in ENDING:
         return not known_done(context, receiver, node) and not _finally(node, method, context)
     return method != "get" or not checked(context, receiver, node)
 

@@ -34,6 +34,7 @@ length.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -46,8 +47,16 @@ from perflint.analysis.concurrency.flags import set_elsewhere
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    bodies = (loop.body for loop in sketch.of(ast.While) if not loop.orelse)
+    only = (awaited_for(body[0].value) for body in bodies if len(body) == 1 and isinstance(body[0], ast.Expr))
+    return any(isinstance(call, ast.Call) and len(call.args) + len(call.keywords) == 1 for call in only)
+
 
 rule = Rule(
     code="PRF315",
@@ -61,6 +70,7 @@ rule = Rule(
         text=(b"sleep",),
         names=("time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"),
         loop=True,
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -46,16 +46,27 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.concurrency.fates import bound_name, called_back, fate
+from perflint.analysis.concurrency.fates import bound_name, called_back, droppable, fate
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
 from perflint.analysis.rewrite import indentation, insert_after
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.fixing.imports import definition_edit, import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+_SPELLINGS = library.spellings(("asyncio.create_task", "asyncio.ensure_future"))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = {*sketch.calls("create_task", "ensure_future"), *sketch.calls_to(*_SPELLINGS)}
+    tests = [node.test for node in sketch.of(ast.If)] + [node.test for node in sketch.of(ast.While)]
+    tests += [node.test for node in sketch.of(ast.Assert)]
+    return droppable(sketch, calls) or not calls.isdisjoint(tests)
+
 
 rule = Rule(
     code="PRF308",
@@ -67,8 +78,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=(b"create_task", b"ensure_future"),
-        names=library.spellings(("asyncio.create_task", "asyncio.ensure_future")),
+        names=_SPELLINGS,
         imports=("asyncio",),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

@@ -49,14 +49,28 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.daemons import is_daemon
-from perflint.analysis.concurrency.fates import fate
+from perflint.analysis.concurrency.fates import droppable, dropped, fate
 from perflint.analysis.concurrency.roles import is_cleanup
-from perflint.analysis.concurrency.waiting import waiting
+from perflint.analysis.concurrency.waiting import timed, waiting
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, is_name, keyword, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
+
+_EVENTS = {"threading.Event", "multiprocessing.Event", "threading.Condition", "multiprocessing.Condition"}
+_CHECKED = {"threading.Thread": "is_alive()", "threading.Timer": "is_alive()", library.PROCESS: "exitcode"}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    """A pool, wherever its class comes from; a call that may wait for a while, and whose answer goes nowhere."""
+    acquired, waited = timed(sketch, "acquire"), {*timed(sketch, "wait"), *timed(sketch, "join")}
+    kinds = library.THREAD_LOCKS if droppable(sketch, acquired) else frozenset()
+    kinds |= _EVENTS | {*_CHECKED} if dropped(sketch, waited) else frozenset()
+    pool = sketch.facts.holds(b"WorkerPool") and sketch.calls("submit", "submit_wait", "shutdown")
+    return bool(pool) or sketch.file_mentions(*library.makers(kinds))
+
 
 rule = Rule(
     code="PRF320",
@@ -73,6 +87,7 @@ rule = Rule(
             for package in ("threading", "multiprocessing")
             for needle in (b".acquire(", b".wait(", b".join(", b".acquire (", b".wait (", b".join (")
         ),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,
@@ -86,8 +101,6 @@ _STOPS = re.compile(
     r"(stop|exit|quit|shut_?down|clos|cancel|terminat|kill|halt|finish|abort|interrupt)", re.I
 )
 _IGNORED = {"dropped", "underscore", "unread"}
-_EVENTS = {"threading.Event", "multiprocessing.Event", "threading.Condition", "multiprocessing.Condition"}
-_CHECKED = {"threading.Thread": "is_alive()", "threading.Timer": "is_alive()", library.PROCESS: "exitcode"}
 
 
 @rule.visits(cst.Call)
@@ -213,14 +226,10 @@ def _only_waits(node: cst.While, context: Context) -> bool:
 
 def _relied_on(node: cst.Call, context: Context) -> bool:
     """Whether the next statement of the block does something, and is no test of how it went."""
-    line = context.tree.statement(node)
-    body = list(getattr(context.tree.parent(line), "body", ()))
-    index = next((at for at, item in enumerate(body) if item is line), len(body))
-    if index + 1 >= len(body):
+    after = [*_parts(context.tree.after(context.tree.statement(node)))]
+    if not after:
         return False
-    following = body[index + 1]
-    small = following.body[0] if isinstance(following, cst.SimpleStatementLine) else following
-    tests = any(isinstance(item, (cst.Assert, cst.If, cst.While)) for item in _parts(body[index + 1 :]))
+    small, tests = after[0], any(isinstance(item, (cst.Assert, cst.If, cst.While)) for item in after)
     return not tests and not isinstance(small, (cst.Return, cst.Raise, cst.Continue, cst.Break, cst.Pass))
 
 

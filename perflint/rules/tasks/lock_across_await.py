@@ -55,9 +55,25 @@ from perflint.analysis.concurrency.coroutines import coroutine, suspensions
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, last_name
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, suspends
 from perflint.analysis.tree import walk_scope
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    held = (block.body for block in sketch.of(ast.With) if any(map(_is_place, block.items)))
+    acquired = {*sketch.methods("acquire")}.intersection(line.value for line in sketch.of(ast.Expr))
+    return bool(
+        sketch.of(ast.AsyncFunctionDef)
+        and (acquired or any(map(suspends, held)))
+        and sketch.file_mentions(*library.makers(library.THREAD_LOCKS))
+    )
+
+
+def _is_place(item: ast.withitem) -> bool:
+    return isinstance(item.context_expr, (ast.Name, ast.Attribute))
+
 
 rule = Rule(
     code="PRF310",
@@ -67,7 +83,7 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"async",), imports=("threading", "multiprocessing"), inner=True),
+    gate=Gate(text=(b"async",), imports=("threading", "multiprocessing"), inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
 )
@@ -113,24 +129,14 @@ def _held(body: cst.BaseSuite, lock: cst.BaseExpression, context: Context) -> bo
 
 def _held_until_release(node: cst.Expr, lock: cst.BaseExpression, context: Context) -> bool:
     """Whether a later statement of the block awaits, and the lock is released at that or after it."""
-    line = context.tree.statement(node)
-    block = context.tree.parent(line)
     waited = False
-    for item in _after(block, line):
+    for item in context.tree.after(context.tree.statement(node)):
         if isinstance(item, cst.Try) and item.finalbody is not None and [*_releases(item.finalbody, lock)]:
             return waited or _held(item.body, lock, context)
         if [*_releases(item, lock)]:
             return waited
         waited = waited or any(True for _ in suspensions(item, yields=True))
     return False
-
-
-def _after(block: cst.CSTNode | None, line: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    seen = False
-    for item in getattr(block, "body", ()):
-        if seen:
-            yield item
-        seen = seen or item is line
 
 
 def _releases(body: cst.CSTNode, lock: cst.BaseExpression) -> Iterator[cst.Call]:

@@ -43,6 +43,7 @@ when it is cancelled.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -56,12 +57,42 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, last_name, names_in
 from perflint.analysis.rewrite import indentation
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch, dotted_text, suspends
 from perflint.analysis.tree import Loop, walk, walk_scope
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _ANY = {"", "builtins.BaseException"}
 _NAMED = handlers.CANCELLED - {"concurrent.futures.CancelledError"}  # which is another class, an Exception
+
+_LEAVES = {ast.Break, ast.Return, ast.Raise}
+_NESTED = {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef}
+_SPELLINGS = ("builtins.BaseException", *sorted(_NAMED))
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    return bool(sketch.of(ast.AsyncFunctionDef)) and any(
+        suspends(node.body) and any(_may_swallow(item, node, sketch) for item in node.handlers)
+        for node in sketch.of(ast.Try)
+    )
+
+
+def _may_swallow(handler: ast.ExceptHandler, node: ast.Try, sketch: Sketch) -> bool:
+    """Whether the clause may catch a cancellation and go on; a clause that names it must be in a loop for that."""
+    if any(isinstance(item, ast.Raise) for item in handler.body):
+        return False
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = {dotted_text(item.func if isinstance(item, ast.Call) else item) for item in types if item}
+    if handler.type is None or not names.isdisjoint(("BaseException", *sketch.facts.written(_SPELLINGS[:1]))):
+        return True
+    parts = {type(part) for part in ast.walk(handler)}
+    leaves = not parts.isdisjoint(_LEAVES) and parts.isdisjoint(_NESTED)
+    return (
+        not leaves
+        and node in sketch.looped(ast.Try)
+        and not names.isdisjoint(sketch.facts.written(_SPELLINGS))
+    )
+
 
 rule = Rule(
     code="PRF314",
@@ -73,8 +104,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=(b"except:", b"except :", b"except  :", b"except\t:", b"except\\", b"BaseException"),
-        names=("builtins.BaseException", *sorted(_NAMED)),
+        names=_SPELLINGS,
         inner=True,
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

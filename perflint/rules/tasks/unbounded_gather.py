@@ -50,6 +50,7 @@ number, the calls are made one by one as slots get free, and the first failure c
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -63,10 +64,21 @@ from perflint.analysis.library import spellings
 from perflint.analysis.match import contains, names_in
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
+from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import runtime_import
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _VIEWS = ("values", "items", "keys")
+
+_SPELLINGS = spellings(GATHERING)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    passed = [item for call in sketch.calls_to(*_SPELLINGS) for item in call.args]
+    inner = (item.value if isinstance(item, ast.Starred) else item for item in passed)
+    return any(isinstance(item, (*_COMPREHENSIONS, ast.Name, ast.Call)) for item in inner)
+
 
 rule = Rule(
     code="PRF301",
@@ -76,7 +88,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=spellings(GATHERING)),
+    gate=Gate(names=_SPELLINGS, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup="urls = ['u'] * n",

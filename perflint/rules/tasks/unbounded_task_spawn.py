@@ -53,6 +53,7 @@ wait for each other need as many slots as there are tasks.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -67,6 +68,7 @@ from perflint.analysis.match import dotted
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -74,6 +76,17 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 _FUNCTIONS = ("create_task", "ensure_future")
 _METHODS = (*_FUNCTIONS, "start_soon")
 _TASK_GROUP = "asyncio.TaskGroup"
+
+_SPELLINGS = spellings([f"asyncio.{name}" for name in _FUNCTIONS])
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = {*sketch.calls(*_METHODS), *sketch.calls_to(*_SPELLINGS)}
+    again = calls.intersection(sketch.repeated(ast.Call))
+    return any(isinstance(item, ast.Call) for call in again for item in call.args[:1]) or any(
+        call.args for call in again.intersection(sketch.calls("start_soon"))
+    )
+
 
 rule = Rule(
     code="PRF302",
@@ -85,8 +98,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=tuple(name.encode() for name in _METHODS),
-        names=spellings(f"asyncio.{name}" for name in _FUNCTIONS),
+        names=_SPELLINGS,
         imports=("asyncio", "anyio", "trio"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=Benchmark(
