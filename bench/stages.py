@@ -40,6 +40,10 @@ def _file(arguments: tuple[Any, ...], _: object) -> int:
     return len(arguments[1].data)
 
 
+def _text(arguments: tuple[Any, ...], _: object) -> int:
+    return len(arguments[0])
+
+
 def _region(arguments: tuple[Any, ...], _: object) -> int:
     start, end = arguments[1].span
     return end - start
@@ -50,11 +54,14 @@ STAGES = (
     Stage("read", "perflint.project.jobs:read", _read),
     Stage("read", "perflint.project.jobs:Source"),
     Stage("load rules", "perflint.analysis.registry:rules"),
-    Stage("ast", "perflint.analysis.engine:_parse", _source),
     Stage("words", "perflint.analysis.hopes:Hopes.met", _file),
+    Stage("draft", "perflint.analysis.planning:Draft", _source),
+    Stage("gates", "perflint.analysis.planning:_plans"),
+    Stage("draft ast", "perflint.analysis.draft:_parsed", _text),
+    Stage("sketches", "perflint.analysis.sketch:_index"),
+    Stage("syntax", "perflint.analysis.engine:_parses", _source),
+    Stage("ast", "perflint.analysis.engine:_parse", _source),
     Stage("facts", "perflint.analysis.engine:Facts", _source),
-    Stage("gates", "perflint.analysis.engine:_plans", _source),
-    Stage("sketches", "perflint.analysis.engine:_hopeful"),
     Stage("depth", "perflint.analysis.engine:too_deep"),
     Stage("parse", "perflint.analysis.engine:parse", _region),
     Stage("walk", "perflint.analysis.engine:walk"),

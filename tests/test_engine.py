@@ -10,7 +10,7 @@ from pathlib import Path
 import libcst as cst
 import pytest
 
-from perflint.analysis import engine, hopes, registry
+from perflint.analysis import engine, hopes, planning, registry
 from perflint.analysis.facts import Gate
 from perflint.analysis.rule import Benchmark, Rule
 from perflint.model.config import Config
@@ -112,7 +112,7 @@ def test_a_rule_that_crashes_does_not_end_the_run(monkeypatch: pytest.MonkeyPatc
 
     whole = (*registry.select(CONFIG), broken)
     monkeypatch.setattr(registry, "select", lambda config: whole)
-    monkeypatch.setattr(engine, "hopes", hopes.hopes.__wrapped__)  # the cache knows the rules without it
+    monkeypatch.setattr(planning, "hopes", hopes.hopes.__wrapped__)  # the cache knows the rules without it
     found = check(SLOW)
     assert {item.code for item in found} == {"PRF001", "PRF102"}
     crash_report = next(item for item in found if item.code == "PRF001")

@@ -16,7 +16,14 @@ LAYERS = (
         "fixing.imports",  # a rule's fix may need one
     ),
     ("rules",),
-    ("analysis.registry", "analysis.hopes", "analysis.suppress", "analysis.engine", "fixing"),
+    (
+        "analysis.registry",
+        "analysis.hopes",
+        "analysis.planning",
+        "analysis.suppress",
+        "analysis.engine",
+        "fixing",
+    ),
     ("project", "reports", "evidence", "testing"),
     ("cli", "flake8", "__main__"),
 )

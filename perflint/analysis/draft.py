@@ -18,7 +18,9 @@ from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
-_SHOWN: dict[Mark, re.Pattern[bytes]] = {  # what a statement shows that has the mark, or more; strings are blank
+_SHOWN: dict[
+    Mark, re.Pattern[bytes]
+] = {  # what a statement shows that has the mark, or more; strings are blank
     Mark.ADD: re.compile(rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"),
     Mark.OR: re.compile(rb"\|="),
     Mark.REBIND_ADD: re.compile(rb"\+(?!=)"),
@@ -27,9 +29,10 @@ _SHOWN: dict[Mark, re.Pattern[bytes]] = {  # what a statement shows that has the
     Mark.REBIND_DISPLAY: re.compile(rb"[\[({,][\s\\]*\*"),
     Mark.REBIND_CALL: re.compile(rb"[(\[]"),
     Mark.REBIND_SLICE: re.compile(rb"\["),
-    Mark.ADD_ONE: re.compile(rb"[+|]=[^\n]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"),
-    Mark.COLLECT: re.compile(
-        rb"(?::[\s\\#]*|\n[ \t]*[)\]}.])[^\n;:]*\.[\s\\]*(?:append|add)[\s\\]*\("
+    Mark.ADD_ONE: re.compile(rb"[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"),
+    Mark.COLLECT: re.compile(  # the first statement behind a colon, or one that spans lines
+        rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\.[\s\\]*(?:append|add)\b"
+        rb"|:[ \t#\r]*\n[\s\\#]*[(\[{]"
     ),
 }
 
@@ -61,9 +64,16 @@ class Draft(Facts):
 
     def constant(self, name: str) -> ast.expr | None:
         word = re.compile(rb"\b%s\b" % name.encode())
-        if name in self.global_names or not any(word.search(self._blank, *span) for span in self.module.parts):
+        if name in self.global_names or not any(
+            word.search(self._blank, *span) for span in self.module.parts
+        ):
             return None
         return self._rest.constant(name)
+
+    def returns(self, name: str) -> ast.expr | None:
+        if b"->" in self._blank and re.search(rb"\bdef[ \t]+%s\b" % name.encode(), self._blank):
+            raise Unclear
+        return None
 
     @cached_property
     def stores(self) -> Stores:
@@ -124,7 +134,8 @@ class _Piece(Region):
 
     def text(self) -> bytes:
         """The module, with `pass` in the place of each function."""
-        data, at, parts = self._source.data, 0, []
+        data, at = self._source.data, 0
+        parts: list[bytes] = []
         for block in self._skeleton.functions:
             start, end = block.span
             indent = len(data[start:end]) - len(data[start:end].lstrip(b" "))

@@ -23,6 +23,7 @@ from perflint.model.diagnostics import Finding, Severity, Span
 from perflint.model.source import Source
 
 NOWHERE = Span(0, 0)
+_UNKNOWN = "perflint"  # no feature of Python
 
 
 class Checked(NamedTuple):
@@ -44,12 +45,10 @@ def inspect(
 
     `tree` saves a parse where the caller has one; `noqa=False` leaves `# noqa` to the caller, as
     flake8 wants; `gates=False` shows every rule the whole module (slow; the result is the same).
-    A file that holds nothing that a rule looks for is not parsed, and PRF000 not reported for it,
-    unless its brackets or quotes do not pair.
     """
     allow_recursion()
     draft = planning.drafted(source, config) if gates else None
-    if draft is not None and not draft.rules and not suppress.named(source):
+    if draft is not None and not draft.rules and not suppress.named(source) and (tree or _parses(source)):
         return Checked(())
     try:
         tree = tree if tree is not None else _parse(source)
@@ -91,6 +90,22 @@ def _parse(source: Source) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes and the like are not our subject
         return ast.parse(source.text)
+
+
+def _parses(source: Source) -> bool:
+    """Whether Python's parser takes the text, without the cost of a tree.
+
+    It complains of an unknown feature only when it has read everything.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(f"from __future__ import {_UNKNOWN}\n{source.text}", "", "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return _UNKNOWN in error.msg
+        except (RecursionError, MemoryError, ValueError):
+            pass
+    return False
 
 
 def _place(finding: Finding) -> tuple[int, int, str, str]:

@@ -10,11 +10,11 @@ import ast
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
-from perflint.analysis.needles import Need, named, need, probe
+from perflint.analysis.needles import Need, by_package, named, need, probe
 from perflint.analysis.outline import Outline
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
@@ -22,14 +22,6 @@ from perflint.analysis.written import Written
 from perflint.model.config import Config
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
-
-
-@cache
-def _by_package(beside: tuple[tuple[str, bytes], ...]) -> dict[str, set[bytes]]:
-    found: dict[str, set[bytes]] = {}
-    for package, needle in beside:
-        found.setdefault(package, set()).add(needle)
-    return found
 
 
 class Gate(NamedTuple):
@@ -57,7 +49,7 @@ class Gate(NamedTuple):
         if not names and not self.beside:
             return self
         sketch = None if more else self.sketch  # it knows nothing of the names that users add
-        beside = _by_package(self.beside)
+        beside = by_package(self.beside)
         near = (needle for package in beside.keys() & facts.packages for needle in beside[package])
         text = (*self.text, *map(str.encode, facts.written(names)), *near)
         if not text and not self.loop_text:
@@ -88,12 +80,11 @@ class Gate(NamedTuple):
                 found |= spots.looped if self.loop else spots.inner if self.inner else spots.any
             found = found.union(*(facts.spots(needle).looped for needle in self.loop_text))
         else:
-            every = (facts.module, *facts.regions)
-            found.update(item for item in every if (item.loops if self._looped(item) else item.parts))
+            found.update(item for item in facts.every if (item.loops if self._looped(item) else item.parts))
         return (item for item in found if not self.marks or not self.marks.isdisjoint(item.marks))
 
     def _looped(self, region: Region) -> bool:
-        return self.loop or (self.inner and not region.function)
+        return self.loop or bool(self.marks) or (self.inner and not region.function)
 
 
 @dataclass(eq=False)
@@ -123,7 +114,9 @@ class Facts(Written):
     def __init__(self, source: Source, tree: ast.Module) -> None:
         super().__init__(source)
         self.tree = tree
-        self.imports: dict[str, set[str]] = {}  # local name -> qualified names it is imported as, at module level
+        self.imports: dict[
+            str, set[str]
+        ] = {}  # local name -> qualified names it is imported as, at module level
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
@@ -167,6 +160,11 @@ class Facts(Written):
         return found if at < found.span.end else self.module
 
     @cached_property
+    def every(self) -> list[Region]:
+        """The module's own code, and each outermost function."""
+        return [self.module, *self.regions]
+
+    @cached_property
     def _sorted(self) -> list[Region]:
         return sorted(self.regions, key=lambda region: region.span)
 
@@ -195,6 +193,10 @@ class Facts(Written):
         if len(qualified) == 1 and name not in self.bindings and name not in self.global_names:
             return next(iter(qualified))
         return None
+
+    def returns(self, name: str) -> ast.expr | None:
+        """The annotation of what a function of the module returns."""
+        return self.functions[name].returns if name in self.functions else None
 
     def constant(self, name: str) -> ast.expr | None:
         """The value of a module-level name that is bound exactly once, by an assignment."""

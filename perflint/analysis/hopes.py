@@ -20,14 +20,12 @@ class Hopes:
     def __init__(self, rules: tuple[Rule, ...], config: Config) -> None:
         self.rules = rules
         self._by_word: dict[bytes, list[tuple[int, Need]]] = defaultdict(list)
-        self._wordless: list[int] = []
+        self._wordless: list[tuple[int, Need]] = []
         self._packages = [frozenset(map(str.encode, rule.gate.imports)) for rule in rules]
         for number, rule in enumerate(rules):
             for need in rule.gate.needs(config) or (Need(frozenset()),):
-                if need.words:
-                    self._by_word[min(need.words)].append((number, need))
-                else:
-                    self._wordless.append(number)
+                where = self._by_word[min(need.words)] if need.words else self._wordless
+                where.append((number, need))
 
     def met(self, source: Source) -> tuple[Rule, ...]:
         """The rules that the file may hold something for."""
@@ -36,10 +34,10 @@ class Hopes:
             not (packages and packages.isdisjoint(words)) and not (_loops(rule) and words.isdisjoint(_LOOPS))
             for rule, packages in zip(self.rules, self._packages, strict=True)
         ]
-        found = {number for number in self._wordless if admitted[number]}
+        found = {number for number, need in self._wordless if admitted[number] and need.met(source)}
         for word in self._by_word.keys() & words:
             for number, need in self._by_word[word]:
-                if admitted[number] and number not in found and need.met(words):
+                if admitted[number] and number not in found and need.met(source):
                     found.add(number)
         return tuple(self.rules[number] for number in sorted(found))
 

@@ -137,8 +137,7 @@ class Likely:
         for meaning in facts.imports_anywhere.get(function, ()):
             if meaning in LIBRARY:
                 yield LIBRARY[meaning]
-        if function in facts.functions:
-            yield from _annotated(facts.functions[function].returns)
+        yield from _annotated(facts.returns(function))
 
     def _elements(self, node: ast.expr | None) -> Types:
         """The types of what iterating over the value gives."""

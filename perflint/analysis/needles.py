@@ -7,24 +7,36 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
+from perflint.model.source import Source
+
 _WORD = re.compile(rb"\w+")
 
 
 class Need(NamedTuple):
-    """What a file must hold: all of `words`, and one of `either` if there are any."""
+    """What a file must hold: all of `words`, one of `either` if there are any, and the rest where it is not empty."""
 
     words: frozenset[bytes]
     either: frozenset[bytes] = frozenset()
+    part: bytes = b""  # of a word, as `Source.vocabulary` has it
+    sign: bytes = b""  # anywhere in the text
 
-    def met(self, words: frozenset[bytes]) -> bool:
-        return self.words <= words and (not self.either or not self.either.isdisjoint(words))
+    def met(self, source: Source) -> bool:
+        return (
+            self.words <= source.words
+            and (not self.either or not self.either.isdisjoint(source.words))
+            and self.part in source.vocabulary
+            and self.sign in source.data
+        )
 
 
 def need(needle: bytes, *words: str) -> Need:
     """What a needle asks for, and words beside it. A word at its edge may be part of a longer one in the file."""
     matches = _WORD.finditer(needle)
     whole = {match.group() for match in matches if match.start() > 0 and match.end() < len(needle)}
-    return Need(frozenset(whole.union(map(str.encode, words))))
+    part = b"" if whole else probe(needle)
+    return Need(
+        frozenset(whole.union(map(str.encode, words))), part=part, sign=b"" if whole or part else needle
+    )
 
 
 def named(names: Iterable[str]) -> list[Need]:
@@ -68,4 +80,13 @@ def by_root(names: tuple[str, ...]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.partition(".")[0], []).append(name)
+    return found
+
+
+@cache
+def by_package(beside: tuple[tuple[str, bytes], ...]) -> dict[str, set[bytes]]:
+    """Needles by the packages that they count beside."""
+    found: dict[str, set[bytes]] = {}
+    for package, needle in beside:
+        found.setdefault(package, set()).add(needle)
     return found

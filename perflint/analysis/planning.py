@@ -7,7 +7,7 @@ the text, and the facts that `ast` tells.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from perflint.analysis.draft import Draft
@@ -15,8 +15,8 @@ from perflint.analysis.facts import Facts, Region
 from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Rule
-from perflint.analysis.sketch import Sketch
 from perflint.analysis.skeleton import Unclear
+from perflint.analysis.sketch import Sketch
 from perflint.model.config import Config
 from perflint.model.source import Source
 
@@ -92,15 +92,12 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
                 continue
             if gate.sketch:
                 sketch = sketches.get(region) or sketches.setdefault(region, Sketch(facts, region))
-                if not _hopeful(gate.sketch, sketch):
+                try:
+                    hopeful = gate.sketch(sketch)
+                except Exception:  # a draft that does not tell; or a fault, which the checks bring to light
+                    hopeful = True
+                    del sketches[region]  # what was half answered there
+                if not hopeful:
                     continue
             alive.setdefault(region, []).append(rule)
     return Plans(Plan(region, tuple(rules)) for region, rules in alive.items())
-
-
-def _hopeful(asked: Callable[[Sketch], bool], sketch: Sketch) -> bool:
-    """What the gate's last question says; where it fails, the checks tell whether the rule is broken."""
-    try:
-        return asked(sketch)
-    except Exception:
-        return True

@@ -112,8 +112,14 @@ class Skeleton:
             if text.startswith(b"else", match.end()) and match.end() - end == indent + 1:
                 continue
             if not text.endswith((b"\\", b"\\\r"), start, end) and _depth(text[start:end]) <= 0:
-                return end
-        return len(text) - 1
+                return self._trimmed(start, end)
+        return self._trimmed(start, len(text) - 1)
+
+    def _trimmed(self, start: int, end: int) -> int:
+        """The end without the comments and blank lines before it."""
+        last = start + len(self._text[start:end].rstrip(b" \t\r\n#"))
+        line = self._text.find(b"\n", last)
+        return line if 0 <= line < end else end
 
 
 def _overwritten(match: re.Match[bytes]) -> bytes:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perflint.analysis.facts import Facts, Region
 
 N = TypeVar("N", bound=ast.AST)
+T = TypeVar("T")
 Nodes = dict[type[ast.AST], list[ast.AST]]
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -36,6 +37,13 @@ class Sketch:
     def __init__(self, facts: Facts, region: Region) -> None:
         self.facts = facts
         self.region = region
+        self._answers: dict[Callable[[Sketch], object], object] = {}
+
+    def once(self, ask: Callable[[Sketch], T]) -> T:
+        """The answer to a question that several gates ask; asked once."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        return self._answers[ask]  # type: ignore[return-value]
 
     def of(self, kind: type[N]) -> list[N]:
         """The nodes of exactly this type, in no order."""

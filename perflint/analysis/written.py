@@ -46,7 +46,9 @@ class Written:
         """The ways to write any of the qualified names, imports inside functions included."""
         if names not in self._written:
             wanted = by_root(names)
-            found = [needles(wanted[root], self._by_root[root]) for root in wanted.keys() & self._by_root.keys()]
+            found = [
+                needles(wanted[root], self._by_root[root]) for root in wanted.keys() & self._by_root.keys()
+            ]
             self._written[names] = frozenset(text.decode() for texts in found for text in texts)
         return self._written[names]
 

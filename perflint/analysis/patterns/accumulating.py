@@ -17,8 +17,12 @@ _INNER = (
 
 def accumulating(sketch: Sketch, kind: str) -> list[Grown]:
     """What may make a str, bytes or tuple longer in the region's loops."""
-    likely = Likely(sketch)
-    return [item for item in growths(sketch) if kind in _types(item, likely, sketch)]
+    return [item for item, types in sketch.once(_typed) if kind in types]
+
+
+def _typed(sketch: Sketch) -> list[tuple[Grown, Types]]:
+    likely = sketch.once(Likely)
+    return [(item, _types(item, likely, sketch)) for item in growths(sketch)]
 
 
 def _types(item: Grown, likely: Likely, sketch: Sketch) -> Types:

@@ -71,7 +71,7 @@ def _hopeful(sketch: Sketch) -> bool:
     fronts += [item for item in deleted if isinstance(item, ast.Subscript) and is_constant(item.slice, 0)]
     sliced = (node.value for node in sketch.looped(ast.Assign) if isinstance(node.value, ast.Subscript))
     fronts += [item for item in sliced if is_constant(getattr(item.slice, "lower", None), 1)]
-    likely, owners = Likely(sketch), (getattr(item, "value", None) for item in fronts)
+    likely, owners = sketch.once(Likely), (getattr(item, "value", None) for item in fronts)
     names = {owner.id for owner in owners if isinstance(owner, ast.Name)}
     return any("list" in likely.told(name) or likely.grows_only(name) for name in names)
 

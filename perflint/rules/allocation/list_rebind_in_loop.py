@@ -60,7 +60,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    likely = Likely(sketch)
+    likely = sketch.once(Likely)
     for item in grown(sketch):
         match item.form, item.value:
             case "display", ast.List(elts=[_, _, *_]):

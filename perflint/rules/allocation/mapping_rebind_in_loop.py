@@ -62,7 +62,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    likely = Likely(sketch)
+    likely = sketch.once(Likely)
     for item in grown(sketch):
         if item.form == "display" and isinstance(item.value, (ast.Dict, ast.Set)):
             return True

@@ -51,7 +51,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    likely = Likely(sketch)
+    likely = sketch.once(Likely)
     for node in (*sketch.looped(ast.AugAssign), *sketch.looped(ast.Expr)):
         match node if adds_one(node) else None:
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()):

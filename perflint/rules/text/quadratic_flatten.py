@@ -47,7 +47,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    likely, sums = Likely(sketch), sketch.calls("sum")
+    likely, sums = sketch.once(Likely), sketch.calls("sum")
     starts = [part for call in sums for part in (*call.args[1:], *(word.value for word in call.keywords))]
     if any(likely.of(start) & {"list", "tuple"} for start in starts):
         return True
