@@ -30,6 +30,7 @@ _DROPS = {
     *("add_signal_handler", "add_reader", "add_writer"),
 }
 _KEEPS: tuple[type[ast.Expr | ast.Assign | ast.AnnAssign], ...] = (ast.Expr, ast.Assign, ast.AnnAssign)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _READERS = ("list", "tuple", "set", "dict", "sum", "sorted", "max", "min", "len")
 _DROPPING = {"signal.signal", "atexit.register", "threading.Timer"}
 
@@ -171,6 +172,16 @@ def _holds(stack: list[ast.AST | None], wanted: Collection[ast.expr]) -> bool:
             case ast.Starred(value=inner):
                 stack.append(inner)
     return False
+
+
+def unread(sketch: Sketch, name: str) -> bool:
+    """Whether the region may never read the local; what another scope reads may be another one."""
+    scopes = sum(len(sketch.of(kind)) for kind in (*_FUNCTIONS, ast.Lambda, ast.ClassDef))
+    inner = {part for clause in sketch.of(ast.comprehension) for part in ast.walk(clause.target)}
+    names = [node for node in sketch.of(ast.Name) if node.id == name]
+    return (
+        scopes > 1 or not inner.isdisjoint(names) or not any(isinstance(node.ctx, ast.Load) for node in names)
+    )
 
 
 def called_back(names: Names, node: cst.BaseExpression) -> bool:
