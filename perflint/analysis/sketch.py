@@ -84,6 +84,12 @@ class Sketch:
         calls = self.calls(*{_last_word(text) for text in written})
         return [call for call in calls if dotted_text(call.func) in written]
 
+    def names_any(self, nodes: Iterable[ast.expr], names: tuple[str, ...]) -> bool:
+        """Whether one of the nodes, or an item of a tuple among them, is written as any of the qualified names."""
+        written = self.facts.written(names)
+        parts = (part for node in nodes for part in (node.elts if isinstance(node, ast.Tuple) else [node]))
+        return not written.isdisjoint(map(dotted_text, parts))
+
     @cached_property
     def words(self) -> frozenset[str]:
         """The names and attributes that the region reads or writes."""

@@ -20,6 +20,7 @@ _ENDS = {
     "execvp",
     "execve",
 }
+_FOR_EVER = re.compile(rb"\bwhile\b[\s(\\]*(True\b|\.\.\.|[\d.]|[bBrRuU]{0,2}[\x22\x27])")
 _ENDING = re.compile(r"^_*(exit|stop|quit|terminate|shut_?down|die|bail|abort)", re.I)
 _STOPS = re.compile(
     r"(exit|stop|shut_?down|clos|cancel|quit|done|interrupt|kill|terminat|abort|finish|ended)", re.I
@@ -31,6 +32,11 @@ def endless(function: FunctionNode, outline: Outline) -> bool:
     if isinstance(function, ast.AsyncFunctionDef):
         return False
     return any(_no_exit(item, outline) for item in _always(function.body))
+
+
+def may_be_endless(data: bytes) -> bool:
+    """Whether the text holds a `while True` or the like."""
+    return _FOR_EVER.search(data) is not None
 
 
 def _always(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -30,6 +30,7 @@ _DROPS = {
     *("add_signal_handler", "add_reader", "add_writer"),
 }
 _KEEPS: tuple[type[ast.Expr | ast.Assign | ast.AnnAssign], ...] = (ast.Expr, ast.Assign, ast.AnnAssign)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _READERS = ("list", "tuple", "set", "dict", "sum", "sorted", "max", "min", "len")
 _DROPPING = {"signal.signal", "atexit.register", "threading.Timer"}
 
@@ -155,6 +156,17 @@ def dropped(sketch: Sketch, calls: Collection[ast.expr]) -> bool:
     return bool(calls) and _holds([node.value for node in sketch.of(ast.Expr)], calls)
 
 
+def forgotten(sketch: Sketch, calls: Collection[ast.expr]) -> bool:
+    """Whether the value of one of the calls may be dropped, given to `_` or a name that nothing reads, or be a lambda's."""
+    bound = [(node.targets[0], node.value) for node in sketch.of(ast.Assign)]
+    bound += [(node.target, node.value) for node in sketch.of(ast.AnnAssign) if node.value is not None]
+    return dropped(sketch, calls) or any(
+        isinstance(target, ast.Name) and (target.id == "_" or unread(sketch, target.id))
+        for target, value in (*bound, *((ast.Name("_"), node.body) for node in sketch.of(ast.Lambda)))
+        if calls and _holds([value], calls)
+    )
+
+
 def _holds(stack: list[ast.AST | None], wanted: Collection[ast.expr]) -> bool:
     """Whether one of the values is wanted, or the item of one that is a display or comprehension."""
     while stack:
@@ -171,6 +183,16 @@ def _holds(stack: list[ast.AST | None], wanted: Collection[ast.expr]) -> bool:
             case ast.Starred(value=inner):
                 stack.append(inner)
     return False
+
+
+def unread(sketch: Sketch, name: str) -> bool:
+    """Whether the region may never read the local; what another scope reads may be another one."""
+    scopes = sum(len(sketch.of(kind)) for kind in (*_FUNCTIONS, ast.Lambda, ast.ClassDef))
+    inner = {part for clause in sketch.of(ast.comprehension) for part in ast.walk(clause.target)}
+    names = [node for node in sketch.of(ast.Name) if node.id == name]
+    return (
+        scopes > 1 or not inner.isdisjoint(names) or not any(isinstance(node.ctx, ast.Load) for node in names)
+    )
 
 
 def called_back(names: Names, node: cst.BaseExpression) -> bool:

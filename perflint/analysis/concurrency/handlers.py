@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from itertools import takewhile
 
@@ -10,6 +11,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.match import last_name
 from perflint.analysis.names import Names
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, Tree, walk, walk_scope
 
 WIDE = frozenset({"builtins.Exception", "builtins.BaseException", ""})  # "" is a bare `except`
@@ -22,6 +24,7 @@ CANCELLED = frozenset(
         "anyio.get_cancelled_exc_class",
     }
 )
+_SILENT = (ast.Pass, ast.Continue, ast.Break, ast.Expr, ast.Return)
 _QUIET = (cst.Pass, cst.Continue, cst.Break)
 
 
@@ -77,6 +80,16 @@ def is_silent(handler: cst.ExceptHandler | cst.Finally) -> bool:
         if not isinstance(small, _QUIET):
             return False
     return True
+
+
+def may_be_silent(sketch: Sketch) -> list[ast.ExceptHandler]:
+    """The clauses of the region that do nothing, as far as their statements tell."""
+    return [part for part in sketch.of(ast.ExceptHandler) if all(isinstance(x, _SILENT) for x in part.body)]
+
+
+def ends(handler: cst.ExceptHandler, kind: type[cst.CSTNode]) -> bool:
+    """Whether a statement of the clause itself is a `break`, a `return` or the like."""
+    return any(isinstance(item, kind) for item in smalls(handler))
 
 
 def smalls(handler: cst.ExceptHandler | cst.Finally) -> Iterator[cst.CSTNode]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.concurrency.fates import loads
+from perflint.analysis.concurrency.fates import loads, unread
 from perflint.analysis.concurrency.spawns import spawn
+from perflint.analysis.library import spellings
 from perflint.analysis.match import dotted
+from perflint.analysis.outline import is_none, leaf
+from perflint.analysis.sketch import Sketch
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
 
+WAITS = ("asyncio.wait", "concurrent.futures.wait")
+EARLY = ("FIRST_COMPLETED", "FIRST_EXCEPTION")
+_SPELLED = spellings(WAITS)
 # What one may ask a task without taking care of it.
 _ASKS = {"result", "exception", "done", "cancelled", "get_name", "set_name", "add_done_callback"}
 
@@ -93,3 +100,28 @@ def _bound_to_the_wait(element: cst.CSTNode, wait: cst.Call, context: Context) -
         case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))]):
             return dotted(wait.args[0].value) == name
     return False
+
+
+def may_lose(sketch: Sketch) -> bool:
+    """Whether a wait may end before all tasks have, and nothing in the region reads which are left."""
+    early: set[ast.expr] = {call for call in sketch.calls_to(*_SPELLED) if _may_end_early(call)}
+    early |= {node for node in sketch.of(ast.Await) if node.value in early}
+    bound = (node.targets[0] for node in sketch.of(ast.Assign) if node.value in early)
+    second = (item.elts[-1] if isinstance(item, ast.Tuple) else item for item in bound)
+    parts = {node.value for node in sketch.of(ast.Expr)} | {node.value for node in sketch.of(ast.Subscript)}
+    parts |= {node.value for node in sketch.of(ast.Attribute)}
+    return not early.isdisjoint(parts) or any(
+        isinstance(item, ast.Name) and unread(sketch, item.id) for item in second
+    )
+
+
+def _may_end_early(call: ast.Call) -> bool:
+    for option in call.keywords:
+        match option:
+            case ast.keyword(arg=None):
+                return True
+            case ast.keyword(arg="timeout", value=value) if not is_none(value):
+                return True
+            case ast.keyword(arg="return_when", value=value) if leaf(value) in EARLY:
+                return True
+    return len(call.args) > 1

@@ -36,6 +36,7 @@ _ROUTES = {
 }
 _CLI = {"click", "typer", "cyclopts", "asyncclick", "rich_click"}
 _REQUESTS = {"Request", "WebSocket", "ServerRequest", "HttpRequest", "HTTPConnection"}
+_HANDED = {"request", "context", "send"}
 _TASKS = {  # decorators of functions that a worker calls once per message, by the package they are of
     "task": {"celery", "huey", "taskiq", "procrastinate"},
     "shared_task": {"celery"},
@@ -180,6 +181,20 @@ class Roles:
                 ):
                     handed = handed.func
                 yield _by(name, call), handed
+
+
+def may_handle(sketch: Sketch) -> bool:
+    """Whether a function of the region looks like a handler of requests, as far as it tells itself."""
+    return any(_may_handle(function) for function in sketch.functions)
+
+
+def _may_handle(function: FunctionNode) -> bool:
+    called = (item.func if isinstance(item, ast.Call) else item for item in function.decorator_list)
+    if any(leaf(item) in _ROUTES or leaf(item) in _TASKS for item in called):
+        return True
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    told = any(item.arg in _HANDED or _last(item.annotation) in _REQUESTS for item in arguments)
+    return told or function.name == "handle" or _DO.match(function.name) is not None
 
 
 def starts_in(sketch: Sketch) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Literal, NamedTuple
 
 import libcst as cst
@@ -9,11 +10,14 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.match import dotted, keyword
 from perflint.analysis.objects import Made, Objects
+from perflint.analysis.sketch import Sketch
 
 How = Literal["task", "group", "thread", "process", "executor", "pool", "loop-executor"]
 
 _CONSTRUCTED: dict[str, How] = {**dict.fromkeys(library.THREADS, "thread"), library.PROCESS: "process"}
 _TASKS = {"asyncio.create_task", "asyncio.ensure_future", "asyncio.run_coroutine_threadsafe"}
+
+_STARTERS = (*library.spellings(library.INHERITED), "_thread.start_new_thread")
 
 
 class Spawn(NamedTuple):
@@ -77,3 +81,18 @@ def _argument(node: cst.Call, position: int) -> cst.BaseExpression | None:
         if index == position:
             return item.value
     return None
+
+
+def starters(sketch: Sketch) -> set[ast.Call]:
+    """The calls that may make a thread or a process, those of classes of the file included."""
+    found = {*sketch.calls_to(*_STARTERS), *sketch.methods("Process")}  # a context's Process
+    if sketch.file_mentions(*library.makers(library.INHERITED)):
+        calls = ((call, call.func) for call in sketch.of(ast.Call))
+        found.update(
+            call for call, name in calls if isinstance(name, ast.Name) and _is_class(name.id, sketch)
+        )
+    return found
+
+
+def _is_class(name: str, sketch: Sketch) -> bool:
+    return sketch.facts.holds(b"class " + name.encode())

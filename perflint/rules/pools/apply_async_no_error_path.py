@@ -57,7 +57,16 @@ from perflint.analysis.concurrency.loggers import logging_expression
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, is_name, keyword
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+_METHODS = {"apply_async", "map_async", "starmap_async"}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = sketch.methods(*_METHODS)
+    return bool(calls) and sketch.file_mentions(*library.makers(library.POOLS))
+
 
 rule = Rule(
     code="PRF405",
@@ -67,14 +76,13 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"apply_async", b"map_async"), imports=("multiprocessing",)),
+    gate=Gate(text=(b"apply_async", b"map_async"), imports=("multiprocessing",), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
     service=True,
 )
 
-_METHODS = {"apply_async", "map_async", "starmap_async"}
 _ERROR_CALLBACK = 4  # its position
 
 

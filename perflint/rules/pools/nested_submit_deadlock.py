@@ -56,8 +56,30 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name
 from perflint.analysis.outline import FunctionNode, Home
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+_FUTURES = {"submit", "apply_async", "map_async", "starmap_async"}
+_LAZY = {"imap", "imap_unordered"}
+_BLOCKING = {"apply", "starmap"}
+_SUBMITS = {*_FUTURES, *_LAZY, *_BLOCKING, "map"}
+_POOLS = library.EXECUTORS | library.POOLS
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    if not sketch.of(ast.FunctionDef) or not sketch.file_mentions(*library.makers(_POOLS)):
+        return False
+    ended = (call for call in sketch.methods("join") if not call.args)
+    calls = (*sketch.methods(*_SUBMITS, "shutdown"), *ended)
+    kept = (call for call in calls if isinstance(call.func, ast.Attribute) and _kept(call.func.value))
+    return any(kept)
+
+
+def _kept(pool: ast.expr) -> bool:
+    """Whether the place may be known to other functions."""
+    return isinstance(pool, (ast.Name, ast.Attribute))
+
 
 rule = Rule(
     code="PRF413",
@@ -70,15 +92,12 @@ rule = Rule(
     gate=Gate(
         text=(b".submit", b".map", b".starmap", b".imap", b".apply", b".join()", b".shutdown("),
         imports=("concurrent", "multiprocessing"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,
 )
 
-_FUTURES = {"submit", "apply_async", "map_async", "starmap_async"}
-_LAZY = {"imap", "imap_unordered"}
-_BLOCKING = {"apply", "starmap"}
-_SUBMITS = {*_FUTURES, *_LAZY, *_BLOCKING, "map"}
 _ENDS = {"result", "exception", "get", "wait", "as_completed"}
 _DEPTH = 2  # calls between the submitted function and the one that waits
 

@@ -36,6 +36,7 @@ asked for after the block none is offered: move that into the block.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -47,8 +48,19 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import contains, dotted
 from perflint.analysis.rewrite import indentation, insert_after
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
+
+_RESULTS = {"apply_async", "map_async", "starmap_async"}
+_ITERATORS = {"imap", "imap_unordered"}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    return bool(sketch.of(ast.With) and sketch.methods(*_RESULTS, *_ITERATORS)) and sketch.file_mentions(
+        *library.makers(library.POOLS)
+    )
+
 
 rule = Rule(
     code="PRF409",
@@ -58,13 +70,11 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"apply_async", b"map_async", b".imap"), imports=("multiprocessing",)),
+    gate=Gate(text=(b"apply_async", b"map_async", b".imap"), imports=("multiprocessing",), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
 )
 
-_RESULTS = {"apply_async", "map_async", "starmap_async"}
-_ITERATORS = {"imap", "imap_unordered"}
 _WAITS = {"get", "join", "wait", "result", "acquire", "recv", "sleep"}
 _KILLED = (
     "leaving `with {pool}` terminates its workers: pending {method} tasks are killed; "

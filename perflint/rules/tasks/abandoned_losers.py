@@ -39,6 +39,7 @@ The fix cancels what is pending. It is unsafe: the tasks no longer run to their 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -46,16 +47,24 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine, entry
 from perflint.analysis.concurrency.fates import loads
-from perflint.analysis.concurrency.races import made_here
+from perflint.analysis.concurrency.races import EARLY, WAITS, made_here, may_lose
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.names import Scope
 from perflint.analysis.rewrite import indentation, insert_after
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, Function, Loop, children
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
 
-_WAITS = {"asyncio.wait", "concurrent.futures.wait"}
+_COMPLETED = library.spellings(("asyncio.as_completed",))
+_INLINE = (ast.List, ast.Set, ast.Tuple, ast.ListComp, ast.SetComp, ast.GeneratorExp)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    completed = {call for call in sketch.calls_to(*_COMPLETED) if isinstance(call.args[0], _INLINE)}
+    return may_lose(sketch) or any(getattr(loop, "iter", None) in completed for loop in sketch.loops)
+
 
 rule = Rule(
     code="PRF312",
@@ -65,7 +74,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings((*_WAITS, "asyncio.as_completed"))),
+    gate=Gate(names=library.spellings(WAITS) + _COMPLETED, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
@@ -78,7 +87,7 @@ def check_wait(node: cst.Call, context: Context) -> Iterator[Finding]:
     function = (
         context.objects.function(node.func) if isinstance(node.func, (cst.Name, cst.Attribute)) else None
     )
-    how = _early(node, context) if function in _WAITS and node.args and not node.args[0].star else None
+    how = _early(node, context) if function in WAITS and node.args and not node.args[0].star else None
     if how is None or function is None or not _second_dropped(node, function, context):
         return
     function_around = coroutine(context.tree, node)
@@ -121,7 +130,7 @@ def _early(node: cst.Call, context: Context) -> str | None:
         written = context.tree.code(item.value)
         if name == "timeout" and written != "None":
             return f"timeout={written}" if len(written) < 40 and "\n" not in written else "timeout=.."
-        if name == "return_when" and written.rpartition(".")[2] in ("FIRST_COMPLETED", "FIRST_EXCEPTION"):
+        if name == "return_when" and written.rpartition(".")[2] in EARLY:
             return f"return_when={written.rpartition('.')[2]}"
     return None
 

@@ -46,7 +46,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.concurrency.fates import bound_name, called_back, droppable, fate
+from perflint.analysis.concurrency.fates import bound_name, called_back, fate, forgotten
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import contains
@@ -65,7 +65,7 @@ def _hopeful(sketch: Sketch) -> bool:
     calls = {*sketch.calls("create_task", "ensure_future"), *sketch.calls_to(*_SPELLINGS)}
     tests = [node.test for node in sketch.of(ast.If)] + [node.test for node in sketch.of(ast.While)]
     tests += [node.test for node in sketch.of(ast.Assert)]
-    return droppable(sketch, calls) or not calls.isdisjoint(tests)
+    return forgotten(sketch, calls) or not calls.isdisjoint(tests)
 
 
 rule = Rule(

@@ -50,16 +50,32 @@ There is none for `get` in workers: when they start, the queue may be empty beca
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
+from perflint.analysis import library
 from perflint.analysis.concurrency.handlers import caught, is_silent, smalls
 from perflint.analysis.concurrency.queueing import EMPTY, FULL, QueueCall, queue_calls, unbounded
 from perflint.analysis.facts import Gate
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+_QUEUE_ERRORS = {*FULL, *EMPTY}
+_SPELLINGS = library.spellings(_QUEUE_ERRORS)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    classes = [item.type for item in sketch.of(ast.ExceptHandler) if item.type is not None]
+    return (
+        bool(sketch.methods("put", "put_nowait", "get", "get_nowait"))
+        and sketch.names_any(classes, _SPELLINGS)
+        and sketch.file_mentions(*library.makers(library.QUEUES))
+    )
+
 
 rule = Rule(
     code="PRF322",
@@ -69,13 +85,7 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="sometimes",
-    gate=Gate(
-        names=(
-            *("queue.Full", "queue.Empty", "multiprocessing.queues.Full", "multiprocessing.queues.Empty"),
-            *("asyncio.QueueFull", "asyncio.QueueEmpty"),
-            *("asyncio.queues.QueueFull", "asyncio.queues.QueueEmpty"),
-        )
-    ),
+    gate=Gate(names=_SPELLINGS, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
@@ -83,7 +93,6 @@ rule = Rule(
 )
 
 _TIMEOUTS = {"builtins.TimeoutError", "asyncio.TimeoutError", "asyncio.exceptions.TimeoutError"}
-_QUEUE_ERRORS = {*FULL, *EMPTY}
 
 
 @rule.visits(cst.Try)

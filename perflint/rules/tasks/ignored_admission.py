@@ -49,7 +49,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.daemons import is_daemon
-from perflint.analysis.concurrency.fates import droppable, dropped, fate
+from perflint.analysis.concurrency.fates import dropped, fate, forgotten
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.waiting import timed, waiting
 from perflint.analysis.facts import Gate
@@ -66,7 +66,7 @@ _CHECKED = {"threading.Thread": "is_alive()", "threading.Timer": "is_alive()", l
 def _hopeful(sketch: Sketch) -> bool:
     """A pool, wherever its class comes from; a call that may wait for a while, and whose answer goes nowhere."""
     acquired, waited = timed(sketch, "acquire"), {*timed(sketch, "wait"), *timed(sketch, "join")}
-    kinds = library.THREAD_LOCKS if droppable(sketch, acquired) else frozenset()
+    kinds = library.THREAD_LOCKS if forgotten(sketch, acquired) else frozenset()
     kinds |= _EVENTS | {*_CHECKED} if dropped(sketch, waited) else frozenset()
     pool = sketch.facts.holds(b"WorkerPool") and sketch.calls("submit", "submit_wait", "shutdown")
     return bool(pool) or sketch.file_mentions(*library.makers(kinds))

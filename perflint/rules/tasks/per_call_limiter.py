@@ -36,6 +36,7 @@ limiter belongs to the event loop that first waits for it.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -43,8 +44,10 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
+from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import remove, statement_lines
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.fixing.imports import definition_edit, import_edit
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
@@ -57,6 +60,27 @@ _KINDS = {
 }
 _LIMITERS = {f"{module}.{name}" for module, names in _KINDS.items() for name in names}
 
+_SPELLINGS = library.spellings(_LIMITERS)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = {*sketch.calls_to(*_SPELLINGS)}
+    blocks: list[ast.With | ast.AsyncWith] = [*sketch.of(ast.With), *sketch.of(ast.AsyncWith)]
+    items = [item for block in blocks for item in block.items]
+    if any(item.context_expr in made and item.optional_vars is None for item in items):
+        return True
+    if any(node.value in made for node in sketch.of(ast.Return)):
+        decorators = (item for function in sketch.functions for item in function.decorator_list)
+        if "property" in map(leaf, decorators):
+            return True
+    bound = {target for node in sketch.of(ast.Assign) if node.value in made for target in node.targets}
+    bound.update(node.target for node in sketch.of(ast.AnnAssign) if node.value in made)
+    names = {target.id for target in bound if isinstance(target, ast.Name)}
+    taken = [item.context_expr for item in items]
+    taken += [call.func.value for call in sketch.methods("acquire") if isinstance(call.func, ast.Attribute)]
+    return any(isinstance(item, ast.Name) and item.id in names for item in taken)
+
+
 rule = Rule(
     code="PRF304",
     name="per-call-limiter",
@@ -65,7 +89,7 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(_LIMITERS), inner=True),
+    gate=Gate(names=_SPELLINGS, inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,

@@ -47,13 +47,15 @@ item; a counter is better.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 import libcst as cst
 
+from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.concurrency.handlers import caught, is_silent, smalls
+from perflint.analysis.concurrency.handlers import caught, ends, is_silent, may_be_silent
 from perflint.analysis.concurrency.loggers import module_logger
 from perflint.analysis.concurrency.queueing import FULL, never_full, one_slot
 from perflint.analysis.concurrency.waiting import waiting
@@ -61,8 +63,19 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import dotted, is_name, names_in, sole_small
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
+
+_FULL = {*FULL, "anyio.WouldBlock", "trio.WouldBlock"}
+_SPELLINGS = library.spellings(_FULL)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    classes = [item.type for item in may_be_silent(sketch) if item.type is not None]
+    classes += [part for item in sketch.entered if isinstance(item, ast.Call) for part in item.args]
+    return bool(sketch.methods("put", "put_nowait", "send_nowait")) and sketch.names_any(classes, _SPELLINGS)
+
 
 rule = Rule(
     code="PRF321",
@@ -72,19 +85,13 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(
-        names=(
-            *("queue.Full", "asyncio.QueueFull", "anyio.WouldBlock", "trio.WouldBlock"),
-            *("multiprocessing.queues.Full", "asyncio.queues.QueueFull"),
-        )
-    ),
+    gate=Gate(names=_SPELLINGS, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,
     service=True,
 )
 
-_FULL = {*FULL, "anyio.WouldBlock", "trio.WouldBlock"}
 _MEANT = re.compile(
     r"#.*\b(drop|loss|lossy|best[- ]effort|discard|shed|skip|slow|deliberate|intention|on purpose)", re.I
 )
@@ -99,12 +106,12 @@ _TELLS = (cst.Return, cst.Break, cst.Raise, cst.Assign, cst.AugAssign)
 @rule.visits(cst.Try)
 def check(node: cst.Try, context: Context) -> Iterator[Finding]:
     for handler in node.handlers:
-        if handler.type is None or not is_silent(handler) or _ends(handler, cst.Break):
+        if handler.type is None or not is_silent(handler) or ends(handler, cst.Break):
             continue
         if caught(context.names, handler).isdisjoint(_FULL) or node.orelse is not None:
             continue
         put = _lost_put(node.body, node, context)
-        if put is None or (_ends(handler, cst.Return) and _answers(node, context)):
+        if put is None or (ends(handler, cst.Return) and _answers(node, context)):
             continue
         yield _finding(handler, put, _comments(node, handler, context), _fix(handler, context), context)
 
@@ -222,10 +229,6 @@ def _answers(node: cst.CSTNode, context: Context) -> bool:
         isinstance(item, cst.Return) and item.value is not None and not is_name(item.value, "None")
         for item in walk_scope(own_function(context.tree, node) or context.tree.root)
     )
-
-
-def _ends(handler: cst.ExceptHandler, kind: type[cst.CSTNode]) -> bool:
-    return any(isinstance(item, kind) for item in smalls(handler))
 
 
 def _comments(node: cst.Try | cst.With, part: cst.CSTNode, context: Context) -> str:

@@ -40,21 +40,29 @@ There is no fix: names, daemon flags and the order of joins all change.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.concurrency.admission import admitted
 from perflint.analysis.concurrency.piles import few, one_at_a_time, piles, starts_up
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import is_cleanup, may_handle
 from perflint.analysis.concurrency.settled import settled
-from perflint.analysis.concurrency.spawns import Spawn, spawn
+from perflint.analysis.concurrency.spawns import Spawn, spawn, starters
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import PROCESS, THREADS, spellings
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
 _STARTS = b".start("
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    started = starters(sketch)
+    return bool(started) and (not started.isdisjoint(sketch.repeated(ast.Call)) or may_handle(sketch))
+
 
 rule = Rule(
     code="PRF305",
@@ -68,6 +76,7 @@ rule = Rule(
         text=(_STARTS, b".Process("),
         names=(*spellings(THREADS | {PROCESS}), "_thread.start_new_thread"),
         imports=("threading", "multiprocessing", "_thread"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,

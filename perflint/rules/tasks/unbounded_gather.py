@@ -62,6 +62,7 @@ from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.match import contains, names_in
+from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
 from perflint.analysis.sketch import Sketch
@@ -71,13 +72,34 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 _VIEWS = ("values", "items", "keys")
 
 _SPELLINGS = spellings(GATHERING)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp)
+_STARRED = spellings(("asyncio.gather",))
+_COLLECTS = ("list", "tuple", "set", "map")
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    passed = [item for call in sketch.calls_to(*_SPELLINGS) for item in call.args]
-    inner = (item.value if isinstance(item, ast.Starred) else item for item in passed)
-    return any(isinstance(item, (*_COMPREHENSIONS, ast.Name, ast.Call)) for item in inner)
+    starred = {*sketch.calls_to(*_STARRED)}
+    given = ((call in starred, item) for call in sketch.calls_to(*_SPELLINGS) for item in call.args)
+    items = [
+        item.value if isinstance(item, ast.Starred) else item
+        for wanted, item in given
+        if isinstance(item, ast.Starred) is wanted
+    ]
+    named = {item.id for item in items if isinstance(item, ast.Name)}
+    bound = [(target, node.value) for node in sketch.of(ast.Assign) for target in node.targets]
+    bound += [(node.target, node.value) for node in sketch.of(ast.AnnAssign) if node.value is not None]
+    parts = ((part, value) for target, value in bound for part in ast.walk(target))
+    items += [value for part, value in parts if isinstance(part, ast.Name) and part.id in named]
+    return any(map(_many, items))
+
+
+def _many(node: ast.expr) -> bool:
+    """Whether it may hold one item for each of many: a comprehension, `map(..)`, a list that a loop fills."""
+    match node:
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.List(elts=[]):
+            return True
+        case ast.Call(func=function):
+            return leaf(function) in _COLLECTS
+    return False
 
 
 rule = Rule(

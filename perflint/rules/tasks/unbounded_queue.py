@@ -88,10 +88,28 @@ from perflint.analysis.concurrency.feeds import (
 )
 from perflint.analysis.concurrency.queueing import unbounded
 from perflint.analysis.facts import Gate
+from perflint.analysis.objects import Made
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 _TYPES = library.QUEUES - {"multiprocessing.SimpleQueue"}  # a pipe: it waits when it is full
+
+_SPELLINGS = library.spellings(_TYPES)
+_MAKERS = tuple({name.rpartition(".")[2] for name in _TYPES})
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    """A queue without a bound that gets a name, in a file that puts into one and takes out of one."""
+    if not (sketch.facts.holds(b".put") and sketch.facts.holds(b".get")):
+        return False
+    values = {node.value for node in sketch.of(ast.Assign)} | {
+        node.value for node in sketch.of(ast.AnnAssign)
+    }
+    made = {*sketch.calls_to(*_SPELLINGS), *sketch.methods(*_MAKERS)}  # by the module or a context
+    made.update(call for call in sketch.of(ast.Call) if isinstance(call.func, ast.Subscript))
+    return any(unbounded(Made("", (call,))) for call in made & values)
+
 
 rule = Rule(
     code="PRF307",
@@ -103,8 +121,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=(b"Queue(", b"Queue["),
-        names=library.spellings(_TYPES),
+        names=_SPELLINGS,
         imports=("queue", "asyncio", "multiprocessing"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=Benchmark(

@@ -53,6 +53,7 @@ the generator is read later, between the results.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
@@ -64,6 +65,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import keyword
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk
 from perflint.fixing.imports import runtime_import
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -71,6 +73,41 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 _SUBMITS = ("submit", "run_in_executor", "to_thread", "apply_async")
 _READS = ("map", "imap", "imap_unordered")
 _BUFFERSIZE = (3, 14)  # the first Python whose `Executor.map` takes it
+
+_TO_THREAD = ("asyncio.to_thread", "asyncio.threads.to_thread")
+# Expressions that are no stream, whatever their parts are.
+_FINITE = (ast.Constant, ast.Attribute, ast.Subscript, ast.List, ast.Tuple, ast.Set, ast.Dict)
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    by = {
+        "submit": library.EXECUTORS,
+        "run_in_executor": frozenset({library.LOOP}),
+        "apply_async": library.POOLS,
+    }
+    known = [name for name, kinds in by.items() if sketch.file_mentions(*library.makers(kinds))]
+    calls = {*sketch.calls_to(*_TO_THREAD), *sketch.methods(*known)}
+    if calls and not calls.isdisjoint(part for loop in _streaming(sketch) for part in ast.walk(loop)):
+        return True
+    given = ([*call.args[1:], *(item.value for item in call.keywords)] for call in sketch.methods(*_READS))
+    read = any(not isinstance(item, _FINITE) for items in given for item in items)
+    return read and sketch.file_mentions(*library.makers(library.EXECUTORS | library.POOLS))
+
+
+def _streaming(sketch: Sketch) -> Iterator[ast.AST]:
+    """The loops and comprehensions that may read a stream."""
+    for loop in sketch.loops:
+        match loop:
+            case ast.While(test=ast.Compare(left=left)) if not isinstance(left, ast.NamedExpr):
+                continue
+            case ast.While(test=ast.Name() | ast.BoolOp() | ast.Call()):
+                continue
+            case ast.For(iter=iterable) if isinstance(iterable, _FINITE):
+                continue
+        yield loop
+    for kind in (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp):
+        yield from sketch.of(kind)
+
 
 rule = Rule(
     code="PRF306",
@@ -82,8 +119,9 @@ rule = Rule(
     fix="sometimes",
     gate=Gate(
         text=tuple(f".{name}(".encode() for name in (*_SUBMITS, *_READS)),
-        names=("asyncio.to_thread", "asyncio.threads.to_thread"),
+        names=_TO_THREAD,
         imports=("concurrent", "multiprocessing", "asyncio"),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=Benchmark(setup="", call="total(n)", sizes=(100, 1_000, 10_000), measure="memory"),

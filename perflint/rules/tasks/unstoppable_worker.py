@@ -57,13 +57,23 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.daemons import is_daemon
-from perflint.analysis.concurrency.endless import endless
+from perflint.analysis.concurrency.endless import endless, may_be_endless
+from perflint.analysis.concurrency.spawns import starters
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.objects import Made, argument
 from perflint.analysis.outline import FunctionNode, Home
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    made = starters(sketch)
+    daemons = (item for call in made for item in call.keywords if item.arg == "daemon")
+    given = sum(isinstance(item.value, ast.Constant) and bool(item.value.value) for item in daemons)
+    return given < len(made) and may_be_endless(sketch.facts.source.data)
+
 
 rule = Rule(
     code="PRF313",
@@ -83,6 +93,7 @@ rule = Rule(
             ),
         ),
         beside=(("multiprocessing", b".Process"),),
+        sketch=_hopeful,
     ),
     doc=__doc__,
     benchmark=None,
