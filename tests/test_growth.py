@@ -25,7 +25,7 @@ FOLDERS = ("asyncio", "json")  # of the standard library
 GROSS = 24
 
 STEP = 4  # times as large
-ROOM = 1.5  # times as long for each byte: room for noise, caches and n log n; quadratic is STEP
+ROOM = 2.5  # times as long for each byte: room for a busy machine, caches and n log n; quadratic is STEP
 
 SMALLER = {  # sizes at which a shape takes a few hundredths of a second, so that constant costs do not hide its growth
     "one line": 20_000,
