@@ -1,9 +1,14 @@
 """What a sketch says about a region."""
 
 import ast
+from collections.abc import Callable
 
+from perflint.analysis.concurrency.fates import droppable, dropped, forgotten, unread
+from perflint.analysis.concurrency.handlers import may_be_silent
+from perflint.analysis.concurrency.roles import may_handle
+from perflint.analysis.concurrency.spawns import starters
 from perflint.analysis.facts import Facts
-from perflint.analysis.sketch import Sketch, awaited_for, repeats
+from perflint.analysis.sketch import Sketch, awaited_for, repeats, suspends
 from perflint.model.source import Source
 
 TEXT = """\
@@ -112,3 +117,81 @@ def test_what_repeats_and_the_functions_inside() -> None:
     assert sorted(map(ast.unparse, work.repeated(ast.Call))) == ["b()", "c()"]
     assert [node.name for node in work.functions] == ["f", "g"]
     assert module.functions == [] and not module.repeated(ast.Call) and inner.loops == []
+
+
+def test_methods_names_and_waits() -> None:
+    work = sketches("""\
+import queue
+from queue import Empty as Nothing
+async def work(xs):
+    ", ".join(xs); [1].index(2); xs.join(); join()
+    try: x = xs.get()
+    except (ValueError, queue.Full): pass
+    except Other: pass
+    def later(): return [x async for x in xs]
+""")[1]
+    assert [ast.unparse(call) for call in work.methods("join", "index")] == ["xs.join()"]
+    classes = [item.type for item in work.of(ast.ExceptHandler) if item.type is not None]
+    assert work.names_any(classes, ("queue.Full",)) and not work.names_any(classes, ("queue.Empty",))
+    assert len(may_be_silent(work)) == 2
+    assert suspends(work.of(ast.FunctionDef)) and not suspends(work.of(ast.Try))
+
+
+def test_what_becomes_of_a_call() -> None:
+    work = sketches("""\
+async def work(xs):
+    one(); await two(); [three() for x in xs]
+    _ = four(); kept = five(); seen = six(); print(seen)
+    xs.append(seven()); eight(nine()); call(lambda: ten())
+""")[1]
+
+    def told(question: Callable[[Sketch, list[ast.expr]], bool]) -> list[str]:
+        return [
+            call.func.id
+            for call in sorted(work.of(ast.Call), key=lambda call: (call.lineno, call.col_offset))
+            if isinstance(call.func, ast.Name) and question(work, [call])
+        ]
+
+    assert told(dropped) == ["one", "three", "print", "eight", "call"]
+    assert told(droppable) == [
+        *told(dropped)[:2],
+        "four",
+        "five",
+        "six",
+        "print",
+        "seven",
+        "eight",
+        "call",
+        "ten",
+    ]
+    assert told(forgotten) == ["one", "three", "four", "five", "print", "eight", "call", "ten"]
+
+
+def test_a_local_that_is_read() -> None:
+    work = sketches(
+        "def work(a):\n    b = 1; c = [b for d in a]; c += d\n    del e\n    f = lambda g: (f, g)\n"
+    )[1]
+    assert [name for name in "abcdefg" if unread(work, name)] == [
+        "c",
+        "d",
+        "e",
+        "g",
+    ]  # another `d`, another `g`
+
+
+def test_threads_of_all_kinds_and_handlers() -> None:
+    text = """\
+import threading, multiprocessing
+class Own(threading.Thread): pass
+class Other: pass
+def plain(): threading.Thread(target=f); Own(); Other(); context.Process(); ctx.Thread()
+@app.get("/")
+def page(): pass
+def view(request): pass
+def none(a, b): pass
+"""
+    _, plain, *functions = sketches(text)
+    assert sorted(ast.unparse(call) for call in starters(plain)) == [
+        *("Other()", "Own()", "context.Process()", "threading.Thread(target=f)"),
+    ]
+    assert [may_handle(item) for item in functions] == [True, True, False]

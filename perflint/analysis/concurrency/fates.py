@@ -30,7 +30,7 @@ _DROPS = {
     *("add_signal_handler", "add_reader", "add_writer"),
 }
 _KEEPS: tuple[type[ast.Expr | ast.Assign | ast.AnnAssign], ...] = (ast.Expr, ast.Assign, ast.AnnAssign)
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _READERS = ("list", "tuple", "set", "dict", "sum", "sorted", "max", "min", "len")
 _DROPPING = {"signal.signal", "atexit.register", "threading.Timer"}
 
@@ -186,13 +186,20 @@ def _holds(stack: list[ast.AST | None], wanted: Collection[ast.expr]) -> bool:
 
 
 def unread(sketch: Sketch, name: str) -> bool:
-    """Whether the region may never read the local; what another scope reads may be another one."""
-    scopes = sum(len(sketch.of(kind)) for kind in (*_FUNCTIONS, ast.Lambda, ast.ClassDef))
-    inner = {part for clause in sketch.of(ast.comprehension) for part in ast.walk(clause.target)}
-    names = [node for node in sketch.of(ast.Name) if node.id == name]
-    return (
-        scopes > 1 or not inner.isdisjoint(names) or not any(isinstance(node.ctx, ast.Load) for node in names)
-    )
+    """Whether the region may never read the local; where an inner scope binds the name, reads may be of that."""
+    root = sketch.region.node
+    head = [root.args, *root.decorator_list] if isinstance(root, _SCOPES[:2]) else []  # of the scope around
+    outside = {part for node in head for part in ast.walk(node)}
+    reads = (node for node in sketch.of(ast.Name) if node.id == name and isinstance(node.ctx, ast.Load))
+    inner: list[ast.AST] = [node for kind in _SCOPES for node in sketch.of(kind) if node is not root]
+    inner += [clause.target for clause in sketch.of(ast.comprehension)]
+    return outside.issuperset(reads) or any(_binds(part, name) for node in inner for part in ast.walk(node))
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    return any(getattr(node, field, None) == name for field in ("name", "arg", "asname", "rest"))
 
 
 def called_back(names: Names, node: cst.BaseExpression) -> bool:
