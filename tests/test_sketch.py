@@ -2,15 +2,22 @@
 
 import ast
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from perflint.analysis import registry
 from perflint.analysis.concurrency.fates import droppable, dropped, forgotten, unread
 from perflint.analysis.concurrency.handlers import may_be_silent
 from perflint.analysis.concurrency.roles import may_handle
 from perflint.analysis.concurrency.spawns import starters
 from perflint.analysis.facts import Facts
 from perflint.analysis.sketch import Sketch, awaited_for, repeats, suspends
+from perflint.model.config import Config
 from perflint.model.source import Source
 
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+ALL = Config(select=("ALL",), extend_select=("micro", "pedantic"))
 TEXT = """\
 import urllib.request as net
 from time import sleep as pause
@@ -195,3 +202,17 @@ def none(a, b): pass
         *("Other()", "Own()", "context.Process()", "threading.Thread(target=f)"),
     ]
     assert [may_handle(item) for item in functions] == [True, True, False]
+
+
+@pytest.mark.parametrize("folder", sorted(FIXTURES.iterdir()), ids=lambda folder: folder.name)
+def test_no_question_fails(folder: Path) -> None:
+    """The engine takes a failure for a yes, so that nobody would see it."""
+    for path in sorted(folder.glob("*.py")):
+        source = Source(path.name, path.read_bytes())
+        facts = Facts(source, ast.parse(source.text))
+        every = {region: Sketch(facts, region) for region in facts.every}
+        for rule in registry.select(ALL):
+            gate = rule.gate.resolved(ALL, facts)
+            if gate is not None and gate.sketch is not None:
+                for region in gate.admitted(facts):
+                    gate.sketch(every[region])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import sys
 
+from perflint.analysis.nodes import children
+
 LEVELS = 800  # of `ast` nodes; LibCST needs up to about five Python frames for one
 FRAMES = 5_000
 
@@ -25,5 +27,5 @@ def too_deep(node: ast.AST) -> bool:
         level += 1
         if level > LEVELS:
             return True
-        nodes = [child for parent in nodes for child in ast.iter_child_nodes(parent)]
+        nodes = [child for parent in nodes for child in children(parent)]
     return False

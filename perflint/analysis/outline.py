@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from perflint.analysis.nodes import children
+
 if TYPE_CHECKING:  # facts hold the outline of their file
     from perflint.analysis.facts import Facts
 
@@ -140,7 +142,7 @@ class Outline:
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The node around each node of the file."""
-        return {child: node for node in ast.walk(self.facts.tree) for child in ast.iter_child_nodes(node)}
+        return {child: node for node, _ in self.placed for child in children(node)}
 
     @cached_property
     def main_lines(self) -> list[range]:
@@ -166,16 +168,16 @@ class Outline:
                 home = Home(home.functions, node, 0, home.bound)
             elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
                 home = Home(home.functions, home.owner, home.loops + 1, home.bound)
-            stack.extend((child, home) for child in reversed(list(ast.iter_child_nodes(node))))
+            stack.extend([(child, home) for child in reversed(children(node))])
 
     def _note(self, node: ast.AST, home: Home) -> None:
-        if isinstance(node, Definition):
+        if isinstance(node, ast.Call):
+            self.calls.append((node, home))
+        elif isinstance(node, Definition):
             self.functions[node.name].append(node)
             self.homes[node] = home
         elif isinstance(node, ast.ClassDef):
             self.classes[node.name].append(node)
-        elif isinstance(node, ast.Call):
-            self.calls.append((node, home))
         elif isinstance(node, _STORING):
             for target, value, annotation in _stores(node):
                 self._store(target, Store(value, annotation, home))
@@ -245,7 +247,7 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
         if here is not node:
             yield here
         if here is node or not isinstance(here, (*Definition, ast.Lambda, ast.ClassDef)):
-            stack.extend(reversed(list(ast.iter_child_nodes(here))))
+            stack.extend(reversed(children(here)))
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from perflint.analysis.nodes import fields
+
 if TYPE_CHECKING:
     from perflint.analysis.facts import Facts, Region
 
@@ -20,12 +22,8 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
 _LITERALS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict)
 _PAUSES = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield)
-_LEAVES = {  # fields that hold no node, or none that anybody looks for
-    *("annotation", "arg", "asname", "attr", "conversion", "ctx", "id", "is_async"),
-    *("kind", "kwd_attrs", "level", "module", "name", "names", "op", "ops"),
-    *("rest", "returns", "simple", "tag", "type_comment", "type_ignores", "type_params"),
-}
-_fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.MatchSingleton: ()}
+_UNASKED = {"annotation", "names", "returns", "type_params"}
+_fields: dict[type[ast.AST], tuple[str, ...]] = {}
 
 
 class Sketch:
@@ -214,10 +212,10 @@ def _index(roots: Iterable[ast.AST], without: Collection[ast.AST] = ()) -> Nodes
                 continue
             seen.add(node)
         found[kind].append(node)
-        fields = _fields.get(kind)
-        if fields is None:
-            fields = _fields[kind] = tuple(name for name in kind._fields if name not in _LEAVES)
-        for name in fields:
+        names = _fields.get(kind)
+        if names is None:
+            names = _fields[kind] = tuple(name for name in fields(kind) if name not in _UNASKED)
+        for name in names:
             child = getattr(node, name)
             if child.__class__ is list:
                 stack.extend(child)

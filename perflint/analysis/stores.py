@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from functools import cached_property
 
+from perflint.analysis.nodes import children
 from perflint.analysis.outline import leaf
 
 Types = frozenset[str | None]  # of each assignment; None is one that is not known
@@ -106,7 +107,7 @@ class _Reader:
                 inner = "?"  # a nested class's own names are nobody's here
             for target, kind in self.stores(node):
                 self.add(_key(target, prefix), kind)
-            stack.extend((child, below, inner) for child in ast.iter_child_nodes(node))
+            stack.extend((child, below, inner) for child in children(node))
         return {name: frozenset(kinds - {_NEUTRAL}) for name, kinds in self.found.items()}
 
     def add(self, key: str, kind: str | None) -> None:

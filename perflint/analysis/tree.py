@@ -216,13 +216,20 @@ def walk_scope(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 def children(node: cst.CSTNode) -> list[cst.CSTNode]:
     """The nodes directly below `node`, in source order, whitespace and punctuation left out."""
     found: list[cst.CSTNode] = []
-    for name in _fields(type(node)):
+    for name in _fields(node.__class__):
         value = getattr(node, name)
-        if isinstance(value, cst.CSTNode):
+        kind = value.__class__
+        if kind is list or kind is tuple:
+            found += value
+        elif _is_node(kind):
             found.append(value)
-        elif isinstance(value, (list, tuple)):
-            found.extend(item for item in value if isinstance(item, cst.CSTNode))
     return found
+
+
+@cache
+def _is_node(kind: type[object]) -> bool:
+    """Asked for types, because `isinstance` is slow with LibCST's abstract base classes."""
+    return issubclass(kind, cst.CSTNode)
 
 
 @cache

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from perflint.analysis.nodes import children
 from perflint.analysis.outline import FunctionNode, Home, Outline, leaf, own_nodes
 
 _FULL = (  # stacks, sources, objects: whole names, or what begins with a name that ends in a dot or underscore
@@ -142,7 +143,7 @@ class _Flow:
                 return self.held[part.id]
             elif isinstance(part, (ast.Lambda, ast.Compare)):
                 continue
-            stack.extend(ast.iter_child_nodes(part))
+            stack.extend(children(part))
         return None
 
     def spread(self, node: ast.AST) -> None:

@@ -41,6 +41,7 @@ alone say nothing.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -55,9 +56,22 @@ from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
+_WORDS = (
+    *(b"debug", b"Debug", b"DEBUG", b"pprof", b"heapdump", b"profiler", b"profiling", b"tracemalloc"),
+    *(b"eval(", b"exec(", b"py-spy", b"memray", b"austin"),
+)
+# One of the words, but for what is written to a log: `log.debug(`.
+_SPOKEN = re.compile(
+    rb"(?<!\.)debug|debug(?!\()|" + b"|".join(re.escape(word) for word in _WORDS if word != b"debug")
+)
+
 
 def _hopeful(sketch: Sketch) -> bool:
-    if development(sketch.facts.source.path):
+    facts = sketch.facts
+    if development(facts.source.path):
+        return False
+    named = sketch.mentions(*dumps.NAMES) or not facts.packages.isdisjoint(dumps.PACKAGES)
+    if not named and not any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts):
         return False
     return not pages(sketch.facts.outline).keys().isdisjoint(sketch.of(ast.Call))
 
@@ -71,10 +85,7 @@ rule = Rule(
     since="0.1",
     fix="never",
     gate=Gate(
-        text=(
-            *(b"debug", b"Debug", b"DEBUG", b"pprof", b"heapdump", b"profiler", b"profiling", b"tracemalloc"),
-            *(b"eval(", b"exec(", b"py-spy", b"memray", b"austin"),
-        ),
+        text=_WORDS,
         names=dumps.NAMES,
         imports=(*sorted(FRAMEWORKS), "http", "socketserver"),
         beside=tuple((package, b"(") for package in dumps.PACKAGES),

@@ -54,6 +54,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine, suspensions
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, last_name
+from perflint.analysis.nodes import children
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, suspends
 from perflint.analysis.tree import walk_scope
@@ -222,7 +223,7 @@ def _uses(name: str, context: Context) -> tuple[ast.Call, list[ast.With]] | None
                 withs.append(node)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             running = isinstance(node, ast.AsyncFunctionDef)
-        stack.extend((child, running) for child in ast.iter_child_nodes(node))
+        stack.extend((child, running) for child in children(node))
     return (made[0], withs) if len(made) == 1 and mentions == 1 + len(withs) else None
 
 
