@@ -108,15 +108,16 @@ class Spots(NamedTuple):
     inner: set[Region]
 
 
+_NOWHERE = Spots(set(), set(), set())
+
+
 class Facts(Written):
     """What is known of a whole file; names are those bound at module level."""
 
     def __init__(self, source: Source, tree: ast.Module) -> None:
         super().__init__(source)
         self.tree = tree
-        self.imports: dict[
-            str, set[str]
-        ] = {}  # local name -> qualified names it is imported as, at module level
+        self.imports: dict[str, set[str]] = {}  # local name -> qualified names, at module level
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
@@ -138,19 +139,24 @@ class Facts(Written):
         """Where the needle is; looked for once, whatever number of rules asks."""
         found = self._spots.get(needle)
         if found is None:
-            found = self._spots[needle] = Spots(set(), set(), set())
-            at = self.source.data.find(needle) if probe(needle) in self.source.vocabulary else -1
-            while at >= 0:
-                region = self._region(at)
-                looped = _within(region.loops, at)
-                if region.function or _within(region.parts, at):
-                    found.any.add(region)
-                if looped:
-                    found.looped.add(region)
-                if looped or region.function:
-                    found.inner.add(region)
-                done = region.function and (looped or not region.loops)
-                at = self.source.data.find(needle, region.span.end if done else at + 1)
+            likely = probe(needle) in self.source.vocabulary
+            found = self._spots[needle] = self._find(needle) if likely else _NOWHERE
+        return found
+
+    def _find(self, needle: bytes) -> Spots:
+        found = Spots(set(), set(), set())
+        at = self.source.data.find(needle)
+        while at >= 0:
+            region = self._region(at)
+            looped = _within(region.loops, at)
+            if region.function or _within(region.parts, at):
+                found.any.add(region)
+            if looped:
+                found.looped.add(region)
+            if looped or region.function:
+                found.inner.add(region)
+            done = region.function and (looped or not region.loops)
+            at = self.source.data.find(needle, region.span.end if done else at + 1)
         return found
 
     def _region(self, at: int) -> Region:
