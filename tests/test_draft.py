@@ -82,6 +82,7 @@ def test_nothing_is_hidden_in_the_standard_library(path: Path) -> None:
         ("t = '%s' % t", Mark.REBIND_TEXT),
         ("t = ''.join([t, e])", Mark.REBIND_TEXT),
         ("t = [*t, e]", Mark.REBIND_DISPLAY),
+        ("t = *t, e", Mark.REBIND_DISPLAY),
         ("t = {1: 2, **t}", Mark.REBIND_DISPLAY),
         ("t = g(t)", Mark.REBIND_CALL),
         ("t = t[1:]", Mark.REBIND_SLICE),
@@ -127,6 +128,8 @@ def test_attributes_that_are_only_numbers_grow_into_no_text() -> None:
     assert facts.stores.attribute(2, "n") == frozenset()
     with pytest.raises(Unclear):
         facts.stores.attribute(2, "s")
+    with pytest.raises(Unclear):
+        draft("class A:\n    s = ''\n    def f(self, e):\n        self.s += e\n").stores.attribute(3, "s")
 
 
 def test_a_draft_refuses_to_guess() -> None:

@@ -25,7 +25,7 @@ def test_functions_go_as_far_as_they_are_indented() -> None:
 
 def test_loops_have_their_else_and_those_inside_of_them() -> None:
     loop = "for x in y:\n    while x:\n        x -= 1\nelse:\n    z()\n"
-    assert shown(f"{loop}after()\nwhile True: pass\n")[1] == [loop, "while True: pass\n"]
+    assert shown(f"{loop}elsewhere()\nwhile True: pass\n")[1] == [loop, "while True: pass\n"]
     inside = "    async for x in y:\n        z()\n"
     assert shown(f"def f():\n{inside}\n    # more\n    return 1\n")[2] == [inside]
 
@@ -74,6 +74,7 @@ def test_names_that_functions_declare_global() -> None:
         "def f():\n\treturn 1\n",
         "\x0cdef f(): pass\n",
         "x = 1\ry = 2\n",
+        "\ufb01eld = 1\n",
         "<<<<<<< HEAD\nx = 1\n",
         "for x in y:\n    def f(): pass\n",
     ],

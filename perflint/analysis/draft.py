@@ -18,15 +18,14 @@ from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
-_SHOWN: dict[
-    Mark, re.Pattern[bytes]
-] = {  # what a statement shows that has the mark, or more; strings are blank
+# What a statement with the mark shows; so may others. Strings are blank.
+_SHOWN: dict[Mark, re.Pattern[bytes]] = {
     Mark.ADD: re.compile(rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"),
     Mark.OR: re.compile(rb"\|="),
     Mark.REBIND_ADD: re.compile(rb"\+(?!=)"),
     Mark.REBIND_OR: re.compile(rb"\|(?!=)"),
     Mark.REBIND_TEXT: re.compile(rb"%(?!=)|[fF][rR]?[\"']|\.[\s\\]*(?:format|join)\b"),
-    Mark.REBIND_DISPLAY: re.compile(rb"[\[({,][\s\\]*\*"),
+    Mark.REBIND_DISPLAY: re.compile(rb"[\[({,=][\s\\]*\*"),
     Mark.REBIND_CALL: re.compile(rb"[(\[]"),
     Mark.REBIND_SLICE: re.compile(rb"\["),
     Mark.ADD_ONE: re.compile(rb"[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"),
@@ -36,9 +35,9 @@ _SHOWN: dict[
     ),
 }
 
-# What gives the attribute a value that is no number, as far as a text shows.
+# What gives an attribute, or a name that may be one of a class, a value that is no number, as far as a text shows.
 _SET = (
-    rb"\.%s\b[\s\\]*(?:=(?!=)(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"
+    rb"(?<!\w)%s\b[\s\\]*(?:=(?!=)(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
 
@@ -64,11 +63,8 @@ class Draft(Facts):
 
     def constant(self, name: str) -> ast.expr | None:
         word = re.compile(rb"\b%s\b" % name.encode())
-        if name in self.global_names or not any(
-            word.search(self._blank, *span) for span in self.module.parts
-        ):
-            return None
-        return self._rest.constant(name)
+        outside = any(word.search(self._blank, *span) for span in self.module.parts)
+        return self._rest.constant(name) if outside and name not in self.global_names else None
 
     def returns(self, name: str) -> ast.expr | None:
         if b"->" in self._blank and re.search(rb"\bdef[ \t]+%s\b" % name.encode(), self._blank):

@@ -24,6 +24,7 @@ _QUOTED = re.compile(
 )
 _CONTINUED = rb"(?:[ \t]|\\\r?\n)"
 _HEAD = re.compile(rb"\n[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
+_ELSE = re.compile(rb"else\b")
 _IMPORT = re.compile(rb"import\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
 _FROM = re.compile(rb"\bfrom\b(?:[.\w]|" + _CONTINUED + rb")+\Z")
 _GLOBAL = re.compile(rb"global\b((?:[\w,]|" + _CONTINUED + rb")*)")
@@ -109,7 +110,7 @@ class Skeleton:
         text = self._text
         for match in _dedent(indent).finditer(text, start + 1):
             end = match.start()
-            if text.startswith(b"else", match.end()) and match.end() - end == indent + 1:
+            if match.end() - end == indent + 1 and _ELSE.match(text, match.end()):
                 continue
             if not text.endswith((b"\\", b"\\\r"), start, end) and _depth(text[start:end]) <= 0:
                 return self._trimmed(start, end)
@@ -130,10 +131,11 @@ def _overwritten(match: re.Match[bytes]) -> bytes:
 
 
 def _odd(text: bytes) -> bool:
-    """Whether indentation is not of blanks, lines end otherwise, or the text is no Python."""
+    """Whether indentation is not of blanks, lines end otherwise, names have letters that Python reads as others,
+    or the text is no Python."""
     tabbed = (b"\t" in text or b"\f" in text) and _TABBED.search(text)
     returned = b"\r" in text and _RETURN.search(text)
-    return bool(tabbed or returned) or any(mark in text for mark in _CONFLICTS)
+    return bool(tabbed or returned) or not text.isascii() or any(mark in text for mark in _CONFLICTS)
 
 
 def _depth(text: bytes) -> int:
