@@ -69,7 +69,12 @@ def assert_linear(small: str, large: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", AWKWARD)
+OFTEN = ("additions in a loop", "literal", "functions")  # the others are read with `-m slow`
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in AWKWARD]
+)
 def test_awkward_shapes_take_linear_time(name: str) -> None:
     shape, size = AWKWARD[name][0], SMALLER[name]
     assert_linear(shape(size), shape(STEP * size))
