@@ -168,7 +168,7 @@ def profiled():
         thread.join()
 
 work()
-print(min(profiled() for _ in range(5)) / min(work() for _ in range(5)))
+print(min(profiled() / work() for _ in range(7)))  # in turns: a busy neighbour slows both
 """
 
 
