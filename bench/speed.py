@@ -134,8 +134,10 @@ def rows(corpus: list[Path], subset: list[Path], work: Path) -> tuple[list[Row],
 
 
 def environment(work: Path) -> dict[str, str]:
-    """Ours from this checkout, and every cache in the working folder."""
-    return {"PYTHONPATH": str(ROOT), "PERFLINT_CACHE_DIR": str(work / "cache"), "XDG_CACHE_HOME": str(work)}
+    """Ours from this checkout, and every cache in the working folder: that of compiled modules, too, as installed ones have it."""
+    caches = {"PERFLINT_CACHE_DIR": "cache", "XDG_CACHE_HOME": "", "PYTHONPYCACHEPREFIX": "compiled"}
+    places = {name: str(work / folder) for name, folder in caches.items()}
+    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **places}
 
 
 def _script(name: str) -> Path:

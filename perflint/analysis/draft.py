@@ -10,8 +10,9 @@ import re
 from functools import cached_property
 from typing import Any, NoReturn
 
-from perflint.analysis.facts import Facts, Region
+from perflint.analysis.facts import Facts
 from perflint.analysis.marks import Mark
+from perflint.analysis.regions import Region
 from perflint.analysis.skeleton import Skeleton, Unclear
 from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written

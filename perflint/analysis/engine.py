@@ -60,6 +60,7 @@ def inspect(
     else:
         plans = [planning.Plan(facts.module, planning.every_rule(source, config))]
     found = set(_findings(facts, config, plans))
+    facts.forget()
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
     result = suppress.apply(source, tree, wanted, known, noqa=noqa)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
 from perflint.analysis.needles import Need, by_package, named, need, probe
 from perflint.analysis.outline import Outline
+from perflint.analysis.regions import NOWHERE, Region, Spots, within
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
 from perflint.analysis.written import Written
@@ -87,30 +87,6 @@ class Gate(NamedTuple):
         return self.loop or bool(self.marks) or (self.inner and not region.function)
 
 
-@dataclass(eq=False)
-class Region:
-    """An outermost function, or (with `function` false) the module's code outside of functions."""
-
-    span: Span
-    function: bool
-    node: ast.AST  # the function, or the module
-    holes: set[ast.AST] = field(default_factory=set)  # what of the tree below is other regions'
-    marks: set[Mark] = field(default_factory=set)
-    loops: list[Span] = field(default_factory=list)  # the outermost `for` and `while` statements
-    parts: list[Span] = field(default_factory=list)  # what of the span is its own: no other region's
-
-
-class Spots(NamedTuple):
-    """The regions that hold a needle: anywhere, inside a loop, inside a function or a loop."""
-
-    any: set[Region]
-    looped: set[Region]
-    inner: set[Region]
-
-
-_NOWHERE = Spots(set(), set(), set())
-
-
 class Facts(Written):
     """What is known of a whole file; names are those bound at module level."""
 
@@ -140,7 +116,7 @@ class Facts(Written):
         found = self._spots.get(needle)
         if found is None:
             likely = probe(needle) in self.source.vocabulary
-            found = self._spots[needle] = self._find(needle) if likely else _NOWHERE
+            found = self._spots[needle] = self._find(needle) if likely else NOWHERE
         return found
 
     def _find(self, needle: bytes) -> Spots:
@@ -148,8 +124,8 @@ class Facts(Written):
         at = self.source.data.find(needle)
         while at >= 0:
             region = self._region(at)
-            looped = _within(region.loops, at)
-            if region.function or _within(region.parts, at):
+            looped = within(region.loops, at)
+            if region.function or within(region.parts, at):
                 found.any.add(region)
             if looped:
                 found.looped.add(region)
@@ -188,6 +164,12 @@ class Facts(Written):
         """The functions, classes and attributes of the whole file."""
         return Outline(self)
 
+    def forget(self) -> None:
+        """Let go of the outline, which knows the facts: without the cycle the file's tree goes at once."""
+        outline = self.__dict__.pop("outline", None)
+        if outline is not None:
+            outline.forget()
+
     @cached_property
     def shadows(self) -> set[str]:
         """Module-level names that hide a builtin of the same name."""
@@ -214,12 +196,6 @@ class Facts(Written):
                 case ast.AnnAssign(target=ast.Name(), value=ast.expr() as value):
                     return value
         return None
-
-
-def _within(spans: list[Span], at: int) -> bool:
-    """Whether one of the spans, in order and apart, holds the byte."""
-    number = bisect_right(spans, at, key=lambda span: span.start) - 1
-    return number >= 0 and at < spans[number].end
 
 
 class _Place(NamedTuple):

@@ -61,6 +61,10 @@ class Outline:
         for node, home in self._walk():
             self._note(node, home)
 
+    def forget(self) -> None:
+        """Let go of the answers, which know the outline."""
+        self._made.clear()
+
     # What is where
 
     def once(self, make: Callable[[Outline], T]) -> T:

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from perflint.analysis.draft import Draft
-from perflint.analysis.facts import Facts, Region
+from perflint.analysis.facts import Facts
 from perflint.analysis.hopes import hopes
 from perflint.analysis.places import is_test_file
+from perflint.analysis.regions import Region
 from perflint.analysis.rule import Rule
 from perflint.analysis.skeleton import Unclear
 from perflint.analysis.sketch import Sketch
@@ -100,4 +101,6 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
                 if not hopeful:
                     continue
             alive.setdefault(region, []).append(rule)
+    for sketch in sketches.values():
+        sketch.forget()
     return Plans(Plan(region, tuple(rules)) for region, rules in alive.items())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from perflint.analysis.nodes import fields
 
 if TYPE_CHECKING:
-    from perflint.analysis.facts import Facts, Region
+    from perflint.analysis.facts import Facts
+from perflint.analysis.regions import Region
 
 N = TypeVar("N", bound=ast.AST)
 T = TypeVar("T")
@@ -42,6 +43,10 @@ class Sketch:
         if ask not in self._answers:
             self._answers[ask] = ask(self)
         return self._answers[ask]  # type: ignore[return-value]
+
+    def forget(self) -> None:
+        """Let go of the answers, which know the sketch: without the cycle its nodes go at once."""
+        self._answers.clear()
 
     def of(self, kind: type[N]) -> list[N]:
         """The nodes of exactly this type, in no order."""

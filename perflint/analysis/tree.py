@@ -16,7 +16,7 @@ from typing import cast
 import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
-from perflint.analysis.facts import Region
+from perflint.analysis.regions import Region
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
