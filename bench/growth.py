@@ -9,7 +9,6 @@ growing as it did. `--json bench/growth.json` keeps the figures that docs/speed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.processes import Failed, run  # noqa: E402
+from bench.processes import report, run  # noqa: E402
 from bench.shapes import AWKWARD, ordinary  # noqa: E402
 from bench.speed import PERFLINT, environment  # noqa: E402
 
@@ -191,19 +190,7 @@ def main() -> int:
         )
     if min(options.most_lines, options.most_files, options.most_awkward) < 10:
         parser.error("sizes must be at least 10")
-    try:
-        result = measured(options)
-    except (Failed, OSError) as error:
-        print(f"bench/growth.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    from bench.tables import growth
-
-    print(growth(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return report("growth", lambda: measured(options), options.json)
 
 
 if __name__ == "__main__":

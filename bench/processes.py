@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
 
@@ -55,3 +56,20 @@ def run(command: Sequence[str], cwd: Path, env: Mapping[str, str], output: Path 
             said = errors.read().decode("utf-8", "replace").strip().splitlines() or ["no message"]
             raise Failed(f"{' '.join(command[:6])} .. ended with {process.returncode}: {said[-1]}")
     return Used(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * _MAXRSS)
+
+
+def report(name: str, measure: Callable[[], dict[str, Any]], file: Path | None) -> int:
+    """Measure, print the tables of `bench.tables.NAME`, and write the figures to `file` if there is one; the exit code."""
+    try:
+        result = measure()
+    except (Failed, OSError) as error:
+        print(f"bench/{name}.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    from bench import tables  # only now: `run` wants this process small
+
+    print(getattr(tables, name)(result))
+    if file:
+        file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.corpus import files, pinned  # noqa: E402
-from bench.processes import Failed, Used, run  # noqa: E402
+from bench.processes import Failed, Used, report, run  # noqa: E402
 
 SUBSET = ("requests-*", "httpie-*")  # what Fixit and flake8 read
 SHORT = 7  # runs in a round of what ends within a moment
@@ -276,19 +276,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
-    try:
-        result = measured(options.corpus, options.rounds)
-    except (Failed, OSError) as error:
-        print(f"bench/speed.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    from bench.tables import speed
-
-    print(speed(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return report("speed", lambda: measured(options.corpus, options.rounds), options.json)
 
 
 if __name__ == "__main__":

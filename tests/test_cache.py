@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from samples import SLOW_PATH
 
 from perflint.cli import app
 from perflint.model.config import Config
@@ -22,13 +23,6 @@ from perflint.project import cache as cache_module
 from perflint.project import installed, jobs
 from perflint.project.cache import FILE, FORMAT, Cache, read
 
-SLOW_PATH = """\
-def path_of(names):
-    path = ""
-    for name in names:
-        path = path + "/" + str(name)
-    return path
-"""
 FRONT = "def f(xs, ys):\n    out = []\n    for y in ys:\n        out.insert(0, y)\n    return out\n"
 FINE = "x = 1\n"
 AGED = 1_600_000_000  # seconds; no file system doubts that this is past

@@ -13,6 +13,7 @@ import clusters
 import psutil
 import pytest
 from clusters import Cluster, cluster, end, wait_for
+from samples import SLOW_PATH
 
 import perflint
 from perflint.cli import app
@@ -22,13 +23,6 @@ from perflint.project import cluster as engine
 from perflint.project import files, jobs, workers
 
 ROOT = Path(__file__).parent.parent
-SLOW_PATH = """\
-def path_of(names):
-    path = ""
-    for name in names:
-        path = path + "/" + str(name)
-    return path
-"""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 

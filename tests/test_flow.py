@@ -2,6 +2,7 @@
 
 import ast
 import textwrap
+from collections.abc import Callable
 
 import libcst as cst
 import pytest
@@ -188,6 +189,19 @@ def test_loop_variables_that_nobody_else_sees(code: str, free: bool) -> None:
     assert region.flow.loop_variable_free(region.find(cst.For), region.scope) is free
 
 
+def nesting(
+    plain: st.SearchStrategy[str],
+    nested: Callable[[st.SearchStrategy[str]], st.SearchStrategy[str]],
+    leaves: int,
+) -> st.SearchStrategy[str]:
+    """Runs of plain statements and of compound ones, which `nested` makes of such runs."""
+
+    def several(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        return st.lists(inner | nested(inner), min_size=1, max_size=4).map("\n".join)
+
+    return st.recursive(plain, several, max_leaves=leaves)
+
+
 def blocks() -> st.SearchStrategy[str]:
     """Bodies of nested loops that bind and read the names `x` and `y`."""
     plain = st.sampled_from(["use(x)", "use(y)", "x = 1", "pass"])
@@ -198,10 +212,7 @@ def blocks() -> st.SearchStrategy[str]:
     def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         return st.builds(lambda head, body: f"{head}\n{textwrap.indent(body, ' ')}", heads, inner)
 
-    def several(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-        return st.lists(inner | nested(inner), min_size=1, max_size=4).map("\n".join)
-
-    return st.recursive(plain, several, max_leaves=12)
+    return nesting(plain, nested, leaves=12)
 
 
 @given(blocks())
@@ -256,10 +267,7 @@ def exits() -> st.SearchStrategy[str]:
         parts = inner.map(lambda body: textwrap.indent(body, " "))
         return st.builds(str.format, st.sampled_from(heads), parts, parts)
 
-    def several(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-        return st.lists(inner | nested(inner), min_size=1, max_size=4).map("\n".join)
-
-    return st.recursive(plain, several, max_leaves=10)
+    return nesting(plain, nested, leaves=10)
 
 
 @given(exits())

@@ -8,19 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from samples import SLOW_PATH
 
 from perflint.cli import app
 from perflint.model.config import ConfigError
 from perflint.project.shards import Shard, parse
 
 PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text("utf-8")
-SLOW_PATH = """\
-def path_of(names):
-    path = ""
-    for name in names:
-        path = path + "/" + str(name)
-    return path
-"""
 
 
 def tree(folder: Path, count: int = 60) -> None:

@@ -9,19 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from samples import SLOW_PATH
 
 from perflint.analysis import engine
 from perflint.model.config import Config
 from perflint.model.diagnostics import Applicability, Finding
 from perflint.project import jobs, workers
-
-SLOW_PATH = """\
-def path_of(names):
-    path = ""
-    for name in names:
-        path = path + "/" + str(name)
-    return path
-"""
 
 
 @dataclass(frozen=True)
