@@ -48,7 +48,6 @@ class Draft(Facts):
 
     def __init__(self, source: Source) -> None:
         Written.__init__(self, source)
-        self._spots = {}
         skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         for statement in _parsed(b"\n".join(skeleton.blank[slice(*span)] for span in imports)):
@@ -135,7 +134,8 @@ class _Piece(Region):
         parts: list[bytes] = []
         for block in self._skeleton.functions:
             start, end = block.span
-            indent = len(data[start:end]) - len(data[start:end].lstrip(b" "))
+            function = data[start:end]
+            indent = len(function) - len(function.lstrip(b" "))
             parts += (data[at:start], b" " * indent, b"pass\n")
             at = end
         return b"".join((*parts, data[at:]))

@@ -118,9 +118,8 @@ def _findings(facts: Facts, config: Config, plans: Sequence[Plan]) -> Iterator[F
     try:
         found = [item for deep, plan in depths if not deep for item in _region(facts, config, plan)]
     except TreeError:  # a function that cannot be read alone
-        rules = {rule.code: rule for plan in plans for rule in plan.rules}
         try:
-            found = list(_region(facts, config, Plan(facts.module, tuple(rules.values()))))
+            found = list(_region(facts, config, Plan(facts.module, planning.rules_of(plans))))
         except TreeError as error:
             yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return

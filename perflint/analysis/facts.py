@@ -97,7 +97,6 @@ class Facts(Written):
         self.bindings: dict[str, list[ast.AST]] = {}  # name -> the nodes that bind it (imports left out)
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.star_import = False
-        self._spots: dict[bytes, Spots] = {}
         self.global_names: set[str] = set()  # named by a `global` statement anywhere
         self.module = Region(Span(0, len(source.data)), function=False, node=tree)
         self.regions: list[Region] = []
@@ -118,6 +117,10 @@ class Facts(Written):
             likely = probe(needle) in self.source.vocabulary
             found = self._spots[needle] = self._find(needle) if likely else NOWHERE
         return found
+
+    @cached_property
+    def _spots(self) -> dict[bytes, Spots]:
+        return {}
 
     def _find(self, needle: bytes) -> Spots:
         found = Spots(set(), set(), set())

@@ -44,7 +44,7 @@ class Plans:
     def rules(self) -> Rules:
         """Those of all plans."""
         plans = [*self.functions, self.module] if self.module else self.functions
-        return tuple({rule.code: rule for plan in plans for rule in plan.rules}.values())
+        return rules_of(plans)
 
     def has(self, region: Region, rule: Rule) -> bool:
         """Whether the rule is planned for the place of this region, which other facts may have found."""
@@ -55,6 +55,11 @@ class Plans:
             if plan and plan.region.span.end <= region.span.start:
                 plan = None
         return plan is not None and rule in plan.rules
+
+
+def rules_of(plans: Iterable[Plan]) -> Rules:
+    """Each rule of the plans once."""
+    return tuple({rule.code: rule for plan in plans for rule in plan.rules}.values())
 
 
 def every_rule(source: Source, config: Config) -> Rules:

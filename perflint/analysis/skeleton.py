@@ -66,7 +66,7 @@ class Skeleton:
         """The import statements, wherever they stand."""
         for match in _IMPORT.finditer(self.blank):
             line = self.blank.rfind(b"\n", 0, match.start()) + 1
-            while self.blank[:line].endswith((b"\\\n", b"\\\r\n")):
+            while self.blank.endswith((b"\\\n", b"\\\r\n"), 0, line):
                 line = self.blank.rfind(b"\n", 0, line - 1) + 1
             before = self.blank[line : match.start()]
             if before[-1:].isalnum() or before[-1:] == b"_":
@@ -107,12 +107,13 @@ class Skeleton:
 
     def _end(self, start: int, indent: int) -> int:
         """The first line behind `start` that is indented no deeper and continues nothing."""
-        text = self._text
+        text, at, depth = self._text, start, 0
         for match in _dedent(indent).finditer(text, start + 1):
             end = match.start()
             if match.end() - end == indent + 1 and _ELSE.match(text, match.end()):
                 continue
-            if not text.endswith((b"\\", b"\\\r"), start, end) and _depth(text[start:end]) <= 0:
+            at, depth = end, depth + _depth(text[at:end])
+            if depth <= 0 and not text.endswith((b"\\", b"\\\r"), start, end):
                 return self._trimmed(start, end)
         return self._trimmed(start, len(text) - 1)
 

@@ -8,7 +8,7 @@ are most of a tree. Only this module knows `libcst.metadata`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
 from typing import cast
@@ -104,15 +104,13 @@ class Tree:
         """The statement directly before `node` in its block."""
         block = self.parent(node)
         if block not in self._before:
-            body = getattr(block, "body", ())
-            body = body if isinstance(body, (list, tuple)) else ()
+            body = _statements(block)
             self._before[block] = dict(zip(body[1:], body, strict=False))
         return self._before[block].get(node)
 
     def after(self, node: cst.BaseStatement) -> list[cst.CSTNode]:
         """The statements that follow in the same block."""
-        body = getattr(self.parent(node), "body", ())
-        body = body if isinstance(body, (list, tuple)) else ()  # an `elif` stands below an `if`
+        body = _statements(self.parent(node))
         start = next((at for at, item in enumerate(body, 1) if item is node), len(body))
         return [*body[start:]]
 
@@ -170,6 +168,12 @@ def _root(module: cst.Module, region: Region) -> cst.CSTNode:
         case [cst.FunctionDef() as function]:
             return function
     raise TreeError("the region is not one function")
+
+
+def _statements(block: cst.CSTNode | None) -> Sequence[cst.BaseStatement]:
+    """Those of a block; none where the parent is none: an `elif` stands below an `if`."""
+    body = getattr(block, "body", ())
+    return body if isinstance(body, (list, tuple)) else ()
 
 
 def _missing(short: bytes, full: bytes) -> list[int]:

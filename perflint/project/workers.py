@@ -144,9 +144,8 @@ class _Pool(Generic[T]):
         self.context = mp.get_context(_start_method())
 
     def results(self) -> Iterator[T]:
-        with (
-            _rare_collections()
-        ):  # what is loaded now is shared with forked workers, so do not touch it either
+        # What is loaded now is shared with forked workers, so do not touch it here either.
+        with _rare_collections():
             try:
                 for index in range(len(self.paths)):
                     while index not in self.done:
