@@ -1,8 +1,7 @@
 """A LibCST tree of one region, with the metadata that is wanted and no more.
 
-Spans, parents and comments are computed when first asked for, once per region: LibCST's own
-position and parent providers cost more than the parse. Walking skips whitespace nodes, which
-are most of a tree. Only this module knows `libcst.metadata`.
+Spans, parents and comments are computed when first asked for, once per region. Walking skips
+whitespace nodes, which are most of a tree.
 """
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
-from typing import cast
 
 import libcst as cst
-from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
 from perflint.analysis.regions import Region
+from perflint.analysis.spans import Extent, extents
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
@@ -51,6 +49,7 @@ class Tree:
         self.root = _root(self.module, region)
         self._before: dict[cst.CSTNode | None, dict[cst.CSTNode, cst.BaseStatement]] = {}  # by block
         self._text = text.encode()
+        self._ascii = text.isascii()
         self._shift = region.span.start - len(prefix)
 
     def span(self, node: cst.CSTNode) -> Span:
@@ -59,7 +58,7 @@ class Tree:
         # classes, imports and `with` keep other things than a list of parentheses there
         first = self._spans[left[0]] if left and isinstance(left, (list, tuple)) else self._spans[node]
         last = self._spans[right[-1]] if right and isinstance(right, (list, tuple)) else self._spans[node]
-        return Span(self._offset(first.start), self._offset(last.start + last.length, end=True))
+        return Span(self._offset(first[0]), self._offset(last[1], end=True))
 
     def code(self, node: cst.CSTNode) -> str:
         """The node's text as it stands in the file, its own parentheses included."""
@@ -122,11 +121,9 @@ class Tree:
         return at < len(self._comments) and self._comments[at] < span.end
 
     @cached_property
-    def _spans(self) -> dict[cst.CSTNode, CodeSpan]:
-        # The native parser never shares a node, so the wrapper's deep copy buys nothing.
-        wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
+    def _spans(self) -> dict[cst.CSTNode, Extent]:
         try:
-            return cast("dict[cst.CSTNode, CodeSpan]", wrapper.resolve(ByteSpanPositionProvider))
+            return extents(self.module, self._ascii)
         except Exception as error:  # LibCST recurses, and wraps what it meets at the limit
             raise TreeError("an expression is nested too deeply") from error
 
@@ -139,7 +136,7 @@ class Tree:
     def _lost(self) -> list[int]:
         """Where LibCST's text lacks white space that the file has, once for each byte: it forgets the
         blank in `except Error :` and some at the end of the file."""
-        if self._spans[self.module].length == len(self._text):
+        if self._spans[self.module] == (0, len(self._text)):
             return []
         return _missing(self.module.code.encode(), self._text)
 
@@ -149,7 +146,7 @@ class Tree:
 
     @cached_property
     def _comments(self) -> list[int]:
-        comments = (span.start for node, span in self._spans.items() if isinstance(node, cst.Comment))
+        comments = (start for node, (start, _) in self._spans.items() if node.__class__ is cst.Comment)
         return sorted(map(self._offset, comments))
 
 
