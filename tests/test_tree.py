@@ -10,7 +10,7 @@ from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
 
 from perflint.analysis.depth import allow_recursion
 from perflint.analysis.facts import Facts
-from perflint.analysis.spans import extents
+from perflint.analysis.spans import Extents
 from perflint.analysis.tree import Tree, TreeError, parse, walk
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
@@ -128,8 +128,14 @@ def assert_spans(text: str) -> None:
     allow_recursion()
     module = cst.parse_module(text)
     wanted = MetadataWrapper(module, unsafe_skip_copy=True).resolve(ByteSpanPositionProvider)
-    found = extents(module, text.isascii())
-    assert found == {node: (span.start, span.start + span.length) for node, span in wanted.items()}
+    found = Extents(module, text.isascii())
+    differing = [
+        node for node, span in wanted.items() if found[node] != (span.start, span.start + span.length)
+    ]
+    assert not differing
+    assert found.comments == sorted(
+        span.start for node, span in wanted.items() if isinstance(node, cst.Comment)
+    )
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x", "x\r\n", "\ufeffx = 'é'", "# only", AWKWARD, AWKWARD + "\n"])

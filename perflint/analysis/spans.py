@@ -15,11 +15,17 @@ from libcst._nodes.internal import CodegenState
 Extent = tuple[int, int]  # the first byte, and the one behind the last
 
 
-def extents(module: cst.Module, ascii_only: bool) -> dict[cst.CSTNode, Extent]:
-    """The bytes of every node of the tree, without the white space and parentheses that LibCST lets it own."""
-    state = (_Positions if ascii_only else _Bytes)(module.default_indent, module.default_newline)
-    module._codegen(state)
-    return state.found
+class Extents:
+    """The bytes of every node of a tree, without the white space and parentheses that LibCST lets it own."""
+
+    def __init__(self, module: cst.Module, ascii_only: bool) -> None:
+        state = (_Positions if ascii_only else _Bytes)(module.default_indent, module.default_newline)
+        module._codegen(state)
+        self._found = state.found
+        self.comments = state.comments  # where they start
+
+    def __getitem__(self, node: cst.CSTNode) -> Extent:
+        return self._found[id(node)]
 
 
 class _Positions(CodegenState):
@@ -29,7 +35,8 @@ class _Positions(CodegenState):
         # some token, because a module writes a newline where it finds none
         super().__init__(default_indent=indent, default_newline=newline, tokens=[""])
         self.position = 0
-        self.found: dict[cst.CSTNode, Extent] = {}
+        self.found: dict[int, Extent] = {}  # by the node's id: its hash is a function of Python
+        self.comments: list[int] = []
         self._starts: list[int] = []
 
     def add_indent_tokens(self) -> None:
@@ -44,8 +51,9 @@ class _Positions(CodegenState):
 
     def after_codegen(self, node: cst.CSTNode) -> None:
         start = self._starts.pop()
-        if node not in self.found:  # else it told more exactly what is its own
-            self.found[node] = start, self.position
+        self.found.setdefault(id(node), (start, self.position))  # some tell more exactly what is their own
+        if node.__class__ is cst.Comment:
+            self.comments.append(start)
 
     def record_syntactic_position(  # type: ignore[override]  # a generator of LibCST's costs twice as much
         self, node: cst.CSTNode, *, start_node: cst.CSTNode | None = None, end_node: cst.CSTNode | None = None
@@ -81,6 +89,6 @@ class _Recorded:
         trace: TracebackType | None,
     ) -> None:
         found = self.state.found
-        start = found[self.first][0] if self.first is not None else self.at
-        end = found[self.last][1] if self.last is not None else self.state.position
-        found[self.node] = start, end
+        start = found[id(self.first)][0] if self.first is not None else self.at
+        end = found[id(self.last)][1] if self.last is not None else self.state.position
+        found[id(self.node)] = start, end

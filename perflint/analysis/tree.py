@@ -7,14 +7,16 @@ whitespace nodes, which are most of a tree.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
+from operator import attrgetter
+from typing import Any
 
 import libcst as cst
 
 from perflint.analysis.regions import Region
-from perflint.analysis.spans import Extent, extents
+from perflint.analysis.spans import Extents
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
@@ -64,6 +66,10 @@ class Tree:
         """The node's text as it stands in the file, its own parentheses included."""
         return self.source.slice(*self.span(node))
 
+    def holds(self, text: bytes) -> bool:
+        """Whether the region's text has it anywhere."""
+        return self.source.data.find(text, *self.region.span) >= 0
+
     def shown(self, node: cst.CSTNode, limit: int = 40) -> str:
         """The node's text for a message: on one line, and cut short where it is long."""
         text = " ".join(self.code(node).split())
@@ -75,7 +81,7 @@ class Tree:
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The node that holds `node`; None for the root."""
-        return self._parents.get(node)
+        return self._parents.get(id(node))
 
     def taker(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The node that takes the value of `node`, awaited or not; None for the root."""
@@ -84,10 +90,11 @@ class Tree:
 
     def ancestors(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> Iterator[cst.CSTNode]:
         """The parents of `node`, innermost first, up to and with the root, or else those inside of `within`."""
-        above = self._parents.get(node)
+        parents = self._parents
+        above = parents.get(id(node))
         while above is not None and above is not within:
             yield above
-            above = self._parents.get(above)
+            above = parents.get(id(above))
 
     def function(self, node: cst.CSTNode) -> cst.FunctionDef | None:
         """The innermost function that holds `node`, be it in its head."""
@@ -96,7 +103,7 @@ class Tree:
     def statement(self, node: cst.CSTNode) -> cst.BaseStatement:
         """The innermost statement line or compound statement that holds `node`, or is it."""
         while not isinstance(node, cst.BaseStatement):
-            node = self._parents[node]
+            node = self._parents[id(node)]
         return node
 
     def before(self, node: cst.BaseStatement) -> cst.BaseStatement | None:
@@ -121,9 +128,9 @@ class Tree:
         return at < len(self._comments) and self._comments[at] < span.end
 
     @cached_property
-    def _spans(self) -> dict[cst.CSTNode, Extent]:
+    def _spans(self) -> Extents:
         try:
-            return extents(self.module, self._ascii)
+            return Extents(self.module, self._ascii)
         except Exception as error:  # LibCST recurses, and wraps what it meets at the limit
             raise TreeError("an expression is nested too deeply") from error
 
@@ -141,13 +148,20 @@ class Tree:
         return _missing(self.module.code.encode(), self._text)
 
     @cached_property
-    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
-        return {child: node for node in walk(self.root) for child in children(node)}
+    def _parents(self) -> dict[int, cst.CSTNode]:
+        """By the id of the node: its hash is a function of Python."""
+        found: dict[int, cst.CSTNode] = {}
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            below = children(node)
+            found.update(dict.fromkeys(map(id, below), node))
+            stack += below
+        return found
 
     @cached_property
     def _comments(self) -> list[int]:
-        comments = (start for node, (start, _) in self._spans.items() if node.__class__ is cst.Comment)
-        return sorted(map(self._offset, comments))
+        return sorted(map(self._offset, self._spans.comments))
 
 
 def parse(source: Source, region: Region) -> Tree:
@@ -217,8 +231,7 @@ def walk_scope(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 def children(node: cst.CSTNode) -> list[cst.CSTNode]:
     """The nodes directly below `node`, in source order, whitespace and punctuation left out."""
     found: list[cst.CSTNode] = []
-    for name in _fields(node.__class__):
-        value = getattr(node, name)
+    for value in _parts(node.__class__)(node):
         kind = value.__class__
         if kind is list or kind is tuple:
             found += value
@@ -234,9 +247,11 @@ def _is_node(kind: type[object]) -> bool:
 
 
 @cache
-def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    return tuple(
-        item.name
-        for item in fields(kind)
-        if item.name not in _QUIET and not item.name.startswith("whitespace")
-    )
+def _parts(kind: type[cst.CSTNode]) -> Callable[[cst.CSTNode], Iterable[Any]]:
+    """What reads the fields of a node of this type that may hold others."""
+    names = [item.name for item in fields(kind) if item.type is not str and item.type is not bool]
+    names = [name for name in names if name not in _QUIET and not name.startswith("whitespace")]
+    if not names:
+        return lambda node: ()
+    # `attrgetter` makes no tuple of a single value
+    return attrgetter(*names) if len(names) > 1 else lambda node: (getattr(node, names[0]),)
