@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -268,7 +267,9 @@ class TestMistakes:
         assert result.err.count("\n") == 1
 
     def test_another_perflint_in_the_environment(self, run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(metadata, "distribution", lambda name: name)
+        Path("perflint-0.8.1.dist-info").mkdir()
+        Path("perflint-0.8.1.dist-info/METADATA").write_text("Name: perflint\nVersion: 0.8.1\n")
+        monkeypatch.syspath_prepend(str(Path.cwd()))
         result = run("check", "--no-cache")  # which holds while nothing is installed or removed
         assert result.code == 2
         assert "pip uninstall perflint" in result.err
