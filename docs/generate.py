@@ -1,4 +1,5 @@
-"""Writes `docs/rules/` and the README's first screen from the rules themselves, `docs/speed.md` from measured figures.
+"""Writes the index of the rules (`perflint/rules/index.py`), `docs/rules/` and the README's first screen from the rules
+themselves, `docs/speed.md` from measured figures.
 
     python docs/generate.py            # write what is stale
     python docs/generate.py --check    # only compare; exit 1 if something is stale
@@ -16,7 +17,8 @@ from typing import Any
 
 from perflint.analysis import engine
 from perflint.analysis.payoff import figures
-from perflint.analysis.registry import rules
+from perflint.analysis.registry import row as listed
+from perflint.analysis.registry import written
 from perflint.analysis.rule import Rule
 from perflint.model.config import Config
 from perflint.model.outcome import Outcome
@@ -29,17 +31,28 @@ sys.path.append(str(ROOT))  # `bench` is not installed
 from bench import plot, tables  # noqa: E402
 
 FOLDER = Path(__file__).parent / "rules"
+INDEX = ROOT / "perflint" / "rules" / "index.py"
 README = ROOT / "README.md"
 BENCH = ROOT / "bench"
 SPEED = Path(__file__).parent / "speed.md"
 FIGURES = re.compile(r"(<!-- (\w+) of bench/(\w+)\.json -->\n).*?(?=^<!-- end of figures -->$)", re.M | re.S)
 SCREEN = re.compile(r"^\$ perflint check (fixtures/demo/\S+)\n.*?^```$", re.M | re.S)
+RULES = sorted(written(), key=lambda rule: rule.code)
 MEASURES = {
     "time": "faster Good is",
     "wall": "sooner Good is done",
     "memory": "less memory Good needs at its peak",
 }
 FIXES = {"never": "no fix", "sometimes": "a fix where it can be made", "always": "always a fix"}
+
+
+def index() -> dict[Path, str]:
+    """What the registry knows of the rules without their modules."""
+    head = (
+        '"""What is known of the rules before their modules are loaded. Written by `python docs/generate.py`."""\n\n'
+        "# fmt: off\nRULES = (\n"
+    )
+    return {INDEX: head + "".join(f"    {listed(rule)!r},\n" for rule in RULES) + ")\n"}
 
 
 def page(rule: Rule) -> str:
@@ -93,14 +106,14 @@ def measured(rule: Rule) -> str:
     return "\n".join(lines) + "\n"
 
 
-def index() -> str:
+def contents() -> str:
     lines = [
         "# Rules",
         "",
         "| code | rule | what it finds | severity | fix | default |",
         "|---|---|---|---|---|---|",
     ]
-    for rule in rules():
+    for rule in RULES:
         default = f"off (`{rule.group}`)" if rule.group else "on"
         name = f"[{rule.name}]({rule.name}.md)"
         lines.append(
@@ -132,19 +145,31 @@ def recorded(name: str) -> dict[str, Any]:
     return json.loads((BENCH / f"{name}.json").read_text("utf-8"))
 
 
+def pages() -> dict[Path, str]:
+    found = {FOLDER / f"{rule.name}.md": page(rule) for rule in RULES}
+    found |= {FOLDER / "index.md": contents(), README: readme()}
+    found[SPEED] = FIGURES.sub(measured_figures, SPEED.read_text("utf-8"))
+    found[SPEED.with_name("growth.svg")] = plot.svg(recorded("growth"))
+    return found
+
+
 def main() -> int:
-    pages = {FOLDER / f"{rule.name}.md": page(rule) for rule in rules()}
-    pages |= {FOLDER / "index.md": index(), README: readme()}
-    pages[SPEED] = FIGURES.sub(measured_figures, SPEED.read_text("utf-8"))
-    pages[SPEED.with_name("growth.svg")] = plot.svg(recorded("growth"))
-    stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
-    stale += [path for path in FOLDER.glob("*.md") if path not in pages]
-    if "--check" in sys.argv:
-        print(*(f"{path.name} is stale; run python docs/generate.py" for path in stale), sep="\n", end="")
-        return int(bool(stale))
     FOLDER.mkdir(exist_ok=True)
-    for path in stale:
-        path.write_text(pages[path], "utf-8") if path in pages else path.unlink()
+    for make in (
+        index,
+        pages,
+    ):  # in this order: the engine refuses rules that the index does not know as they are
+        wanted = make()
+        stale = [
+            path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text
+        ]
+        if make is pages:
+            stale += [path for path in FOLDER.glob("*.md") if path not in wanted]
+        if stale and "--check" in sys.argv:
+            print(*(f"{path.name} is stale; run python docs/generate.py" for path in stale), sep="\n", end="")
+            return 1
+        for path in stale:
+            path.write_text(wanted[path], "utf-8") if path in wanted else path.unlink()
     return 0
 
 

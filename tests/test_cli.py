@@ -5,13 +5,12 @@ import json
 import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import perflint
-from perflint.cli import app, terminal
+from perflint.cli import app, checking, commands, options, terminal
 from perflint.project import jobs
 
 WARNING = """\
@@ -268,7 +267,9 @@ class TestMistakes:
         assert result.err.count("\n") == 1
 
     def test_another_perflint_in_the_environment(self, run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(metadata, "distribution", lambda name: name)
+        Path("perflint-0.8.1.dist-info").mkdir()
+        Path("perflint-0.8.1.dist-info/METADATA").write_text("Name: perflint\nVersion: 0.8.1\n")
+        monkeypatch.syspath_prepend(str(Path.cwd()))
         result = run("check", "--no-cache")  # which holds while nothing is installed or removed
         assert result.code == 2
         assert "pip uninstall perflint" in result.err
@@ -321,6 +322,65 @@ class TestRules:
         made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert made.stdout.startswith("PRF1")
         assert "# ok: " in fixture.read_text()
+
+
+PLAIN = [
+    "check",
+    "check .",
+    "check -",
+    "check a.py . -q",
+    "check --quiet . --no-cache --statistics",
+    "check -j 4 a.py",
+    "check --jobs=0 a.py",
+    "check --select PRF1,text --select=PRF203 --ignore , .",
+    "check --extend-select=micro=x",
+    "check --min-severity info --fail-level=error .",
+    "check --target-version >=3.10 .",
+    "check --output-format=json --shard 1/2 --cluster local a.py",
+    "check --stdin-filename b.py -",
+]
+LEFT_TO_CLICK = [
+    "",
+    "fix .",
+    "--version",
+    "check -h",
+    "check --help .",
+    "check gone.py",
+    "check -- a.py",
+    "check --config a.toml",
+    "check --output-file out.txt",
+    "check --quiet=1",
+    "check --jobs",
+    "check -j4",
+    "check -j=4",
+    "check -jq 4",
+    "check --jobs -1",
+    "check --jobs 1 --jobs 2",
+    "check -q -q",
+    "check --select= .",
+    "check --select -q",
+    "check --output-format xml",
+    "check --no-cach",
+]
+
+
+class TestPlainCommandLines:
+    @pytest.fixture(autouse=True)
+    def files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("a.py").write_text("")
+
+    @pytest.mark.parametrize("line", PLAIN)
+    def test_are_read_as_click_reads_them(self, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen = []
+        monkeypatch.setattr(checking, "check", lambda paths, **options: seen.append((paths, options)))
+        plain = options.read(line.split())
+        commands.invoke(line.split())
+        assert plain is not None and seen == [(plain.paths, plain.options)]
+
+    @pytest.mark.parametrize("line", LEFT_TO_CLICK)
+    def test_others_are_left_to_it(self, line: str) -> None:
+        assert options.read(line.split()) is None
 
 
 class TestProcess:

@@ -4,6 +4,8 @@ import ast
 import dataclasses
 import gc
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from perflint.analysis.rule import Benchmark, Rule
 from perflint.model.config import Config
 from perflint.model.diagnostics import Severity, Span
 from perflint.model.source import Source
+from perflint.rules import index
 
 SLOW = b"def path(names):\n    s = ''\n    for n in names:\n        s = s + '/' + str(n)\n    return s\n"
 CONFIG = Config(select=("PRF102",))
@@ -192,6 +195,37 @@ def test_a_broken_rule_is_refused(change: dict[str, object], words: str) -> None
     assert rule is not None
     with pytest.raises(registry.RegistryError, match=words):
         registry.validate(replace(rule, **change), "acme.chained_str_self_concat")
+
+
+def test_what_nothing_can_be_found_in_loads_no_rules() -> None:
+    script = (
+        "import sys\n"
+        "from perflint.analysis import engine\n"
+        "from perflint.model.config import Config\n"
+        "from perflint.model.source import Source\n"
+        "def loaded(): return sorted(name for name in sys.modules if name in ('libcst', 'importlib.metadata') or"
+        " name.startswith('perflint.rules.') and name.count('.') == 3)\n"
+        "config = Config(select=('ALL',))\n"
+        "engine.check(Source('a.py', b'def f(x):\\n    return x + 1\\n'), config)\n"
+        "print(loaded())\n"
+        "engine.check(Source('a.py', b'for x in xs:\\n    found.insert(0, x)\\n'), config)\n"
+        "print(loaded())\n"
+        "engine.prepare(config)\n"
+        "print(len(loaded()))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    nothing, one, whole = run.stdout.splitlines()
+    assert nothing == "[]"
+    assert "perflint.rules.allocation.list_insert_front" in one and one.count("perflint.rules") < 4
+    assert int(whole) > len(registry.rules())
+
+
+def test_a_rule_that_its_index_does_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = next(row for row in index.RULES if row["code"] == "PRF203")
+    monkeypatch.setattr(index, "RULES", ({**known, "summary": "something else"},))
+    (rule,) = registry.rules.__wrapped__()
+    with pytest.raises(registry.RegistryError, match=r"run python docs/generate\.py"):
+        rule.checks  # noqa: B018
 
 
 def test_trees_go_without_the_collector() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ class Named:
     """Answers with the file's name; dies on files called `killer`, and the first time on `once`."""
 
     scratch: Path
+
+    def prepare(self) -> None: ...
 
     def __call__(self, path: Path) -> str:
         marker = self.scratch / "died"
@@ -65,7 +68,7 @@ def test_closing_ends_the_workers(tmp_path: Path) -> None:
     results = workers.run(Named(tmp_path), [tmp_path / str(number) for number in range(50)], 2)
     assert next(results) == "0"
     results.close()
-    assert not workers.mp.active_children()
+    assert not active_children()
 
 
 def test_little_work_stays_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,22 +6,17 @@ The command line, flake8, worker processes and tests all call `inspect` or `chec
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import libcst as cst
-
 from perflint.analysis import planning, registry, suppress, syntax
-from perflint.analysis.depth import allow_recursion, too_deep
+from perflint.analysis.depth import allow_recursion
 from perflint.analysis.facts import Facts
 from perflint.analysis.planning import Plan
-from perflint.analysis.rule import Check, Context, Rule
-from perflint.analysis.tree import TreeError, parse, walk
+from perflint.analysis.registry import own
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
 from perflint.model.source import Source
-
-NOWHERE = Span(0, 0)
 
 
 class Checked(NamedTuple):
@@ -61,8 +56,8 @@ def inspect(
     if gates:
         plans = planning.settled(facts, config, draft)
     else:
-        plans = [planning.Plan(facts.module, planning.every_rule(source, config))]
-    found = set(_findings(facts, config, plans))
+        plans = [Plan(facts.module, planning.every_rule(source, config))]
+    found = _found(facts, config, plans)
     facts.forget()
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
@@ -73,9 +68,19 @@ def inspect(
     return Checked(tuple(sorted((*result.active, *unused), key=_place)), result.suppressed)
 
 
-def own(code: str, message: str, at: Span = NOWHERE, level: Severity = Severity.ERROR) -> Finding:
-    """One of perflint's own findings about a file that it could not check."""
-    return Finding(code, registry.OWN[code], level, at, message)
+def _found(facts: Facts, config: Config, plans: Sequence[Plan]) -> set[Finding]:
+    if not plans:
+        return set()
+    from perflint.analysis.visits import findings  # with LibCST, which takes longer to load than a small file
+
+    return set(findings(facts, config, plans))
+
+
+def prepare(config: Config) -> None:
+    """Load LibCST and all rules of the configuration; else each is loaded when a file needs it."""
+    from perflint.analysis.visits import checks
+
+    checks(registry.select(config))
 
 
 def unreadable(source: Source, error: BaseException) -> Finding:
@@ -92,53 +97,3 @@ def unreadable(source: Source, error: BaseException) -> Finding:
 
 def _place(finding: Finding) -> tuple[int, int, str, str]:
     return *finding.span, finding.code, finding.message
-
-
-def _findings(facts: Facts, config: Config, plans: Sequence[Plan]) -> Iterator[Finding]:
-    depths = [(too_deep(plan.region.node), plan) for plan in plans]
-    try:
-        found = [item for deep, plan in depths if not deep for item in _region(facts, config, plan)]
-    except TreeError:  # a function that cannot be read alone
-        try:
-            found = list(_region(facts, config, Plan(facts.module, planning.rules_of(plans))))
-        except TreeError as error:
-            yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
-            return
-    for deep, plan in depths:
-        if deep:
-            start = plan.region.span.start
-            yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
-    yield from found
-
-
-def _region(facts: Facts, config: Config, plan: Plan) -> Iterator[Finding]:
-    """What the rules find in one region, whose tree goes when they are done: a file's trees never stand
-    beside each other. Raise TreeError where LibCST cannot read it."""
-    context = Context(facts.source, facts, parse(facts.source, plan.region), config)
-    yield from _visit(context, plan.rules)
-    context.forget()
-
-
-def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:
-    """Walk the tree once and call the checks of each node's type."""
-    table: dict[type[cst.CSTNode], list[tuple[Rule, Check]]] = {}
-    for rule in rules:
-        for kind, checks in rule.checks.items():
-            table.setdefault(kind, []).extend((rule, item) for item in checks)
-    for node in walk(context.tree.root):
-        for rule, run in table.get(type(node), ()):
-            try:
-                yield from list(run(node, context))
-            except (RecursionError, TreeError):
-                yield own(
-                    "PRF000", "not analysed in full: an expression is nested too deeply", level=Severity.INFO
-                )
-                return
-            except Exception as error:  # one broken rule must not end the run
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                yield own("PRF001", f"{rule.code} crashed: {reason}", _start(context, node))
-
-
-def _start(context: Context, node: cst.CSTNode) -> Span:
-    start = context.tree.span(node).start
-    return Span(start, start)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import perflint.rules
+from perflint.analysis.distributions import rule_packages
+from perflint.analysis.facts import Gate
+from perflint.analysis.marks import Mark
 from perflint.analysis.rule import Rule
+from perflint.analysis.shown import Shown
+from perflint.analysis.sketch import Sketch
 from perflint.model.config import Config
+from perflint.model.diagnostics import Finding, Severity, Span
 
 # perflint's own codes: no rule carries them, but they can be ignored like any other.
 OWN = {
@@ -21,16 +27,25 @@ OWN = {
     "PRF002": "unused-suppression",
 }
 
+_NOWHERE = Span(0, 0)
+_UNLISTED = ("doc", "benchmark", "checks")  # fields of a rule that are not in the index
+
 
 class RegistryError(Exception):
     """A rule that cannot be used; the message names its module and the mend."""
 
 
+def own(code: str, message: str, at: Span = _NOWHERE, level: Severity = Severity.ERROR) -> Finding:
+    """One of perflint's own findings about a file that it could not check."""
+    return Finding(code, OWN[code], level, at, message)
+
+
 @cache
 def rules() -> tuple[Rule, ...]:
-    """All rules, ours and those of installed rule packages, sorted by code."""
-    packages = ["perflint.rules", *(point.value for point in entry_points(group="perflint.rules"))]
-    found = [rule for package in packages for rule in _rules_of(package)]
+    """All rules, ours and those of installed rule packages, sorted by code. Ours are those of the index."""
+    from perflint.rules.index import RULES
+
+    found = [*map(_listed, RULES), *(rule for point in rule_packages() for rule in written(point.value))]
     codes: dict[str, Rule] = {}
     for rule in found:
         if rule.code in codes or rule.code in OWN:
@@ -39,10 +54,11 @@ def rules() -> tuple[Rule, ...]:
     return tuple(sorted(found, key=lambda rule: rule.code))
 
 
-def _rules_of(package: str) -> Iterable[Rule]:
-    module = importlib.import_module(package)
+def written(package: str = "perflint.rules") -> Iterator[Rule]:
+    """The rules of a package, whose modules are all loaded."""
+    module = import_module(package)
     for info in pkgutil.walk_packages(module.__path__, f"{package}."):
-        rule = getattr(importlib.import_module(info.name), "rule", None)
+        rule = getattr(import_module(info.name), "rule", None)
         if isinstance(rule, Rule):
             validate(rule, info.name)
             yield rule
@@ -62,6 +78,80 @@ def validate(rule: Rule, module: str) -> None:
     for law, kept in laws.items():
         if not kept:
             raise RegistryError(f"rule {rule.code} in {module}: {law}")
+
+
+# The index: what is known of our rules before their modules are loaded.
+
+
+def row(rule: Rule) -> dict[str, Any]:
+    """What the index says of a rule: its own fields, and those of its gate that ask for something."""
+    gate: dict[str, Any] = {}
+    for field, value in rule.gate._asdict().items():
+        if isinstance(value, (tuple, frozenset)) and value:
+            gate[field] = tuple(sorted(map(_plain, value)))
+        elif value:
+            gate[field] = True if callable(value) else value  # it takes the module to ask a sketch
+    own = {field: value for field, value in vars(rule).items() if field not in _UNLISTED}
+    return {**own, "severity": int(rule.severity), "gate": gate}
+
+
+def _plain(item: object) -> Any:
+    """What `repr` writes as Python that imports nothing."""
+    return item.name if isinstance(item, Mark) else tuple(item) if isinstance(item, Shown) else item
+
+
+def _listed(row: dict[str, Any]) -> Rule:
+    rule = _Listed(**{**row, "severity": Severity(row["severity"])})
+    gate = dict(row["gate"])
+    if "marks" in gate:
+        gate["marks"] = frozenset(Mark[name] for name in gate["marks"])
+    if "shown" in gate:
+        gate["shown"] = tuple(Shown(*item) for item in gate["shown"])
+    if "sketch" in gate:
+        gate["sketch"] = rule.sketch
+    vars(rule)["gate"] = Gate(**gate)
+    return rule
+
+
+class _Listed(Rule):
+    """A rule of the index, which turns into that of its module when somebody asks for more than the index says."""
+
+    def __init__(self, **fields: Any) -> None:
+        vars(self).update(fields)
+
+    def __getattr__(self, field: str) -> Any:
+        if field not in _UNLISTED:
+            raise AttributeError(field)
+        return vars(self.loaded())[field]
+
+    def sketch(self, sketch: Sketch) -> bool:
+        ask = self.loaded().gate.sketch
+        return ask is None or ask(sketch)
+
+    def loaded(self) -> _Listed:
+        if "checks" not in vars(self):
+            module = ".".join(("perflint.rules", *_place(self)))
+            rule: Rule = import_module(module).rule
+            validate(rule, module)
+            if row(rule) != row(self):
+                raise RegistryError(
+                    f"rule {rule.code}: the index is older than {module}; run python docs/generate.py"
+                )
+            vars(self).update(vars(rule))
+        return self
+
+
+def _place(rule: Rule) -> tuple[str, str]:
+    """The folder and the module that the rule is written in."""
+    return rule.category, rule.name.replace("-", "_")
+
+
+def home(rule: Rule) -> Path:
+    """The file that the rule is written in."""
+    return Path(perflint.rules.__path__[0], *_place(rule)).with_suffix(".py")
+
+
+# Selection.
 
 
 def find(code_or_name: str) -> Rule | None:
@@ -123,9 +213,3 @@ def runs_all(config: Config) -> Callable[[str], bool]:
 def reports(config: Config, code: str) -> bool:
     """Whether the configuration wants perflint's own code: always, unless ignored."""
     return not any(word == "ALL" or matches(code, OWN[code], word) for word in config.ignore)
-
-
-def home(rule: Rule) -> Path:
-    """The file that the rule is written in."""
-    module = f"{rule.category}.{rule.name.replace('-', '_')}".replace(".", "/")
-    return Path(perflint.rules.__path__[0]) / f"{module}.py"

@@ -1,28 +1,33 @@
-"""What a rule is: a frozen value with functions. It holds no state; what belongs to a file is in Context."""
+"""What a rule is: a frozen value with functions. It holds no state; what belongs to a file is in Context.
+
+A run in which no rule has anything to look at loads neither LibCST nor what only checks ask for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import libcst as cst
-
-from perflint.analysis.concurrency.roles import Roles
 from perflint.analysis.facts import Facts, Gate
-from perflint.analysis.flow import Flow
-from perflint.analysis.kinds import Kinds
-from perflint.analysis.names import Names, Scope
-from perflint.analysis.objects import Objects
-from perflint.analysis.patterns.accumulate import Accumulators
 from perflint.analysis.payoff import payoff
 from perflint.analysis.places import is_script, is_test_file
-from perflint.analysis.sizes import Sizes
-from perflint.analysis.tree import Tree
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Fix, Severity, Span
 from perflint.model.source import Source
+
+if TYPE_CHECKING:
+    import libcst as cst
+
+    from perflint.analysis.concurrency.roles import Roles
+    from perflint.analysis.flow import Flow
+    from perflint.analysis.kinds import Kinds
+    from perflint.analysis.names import Names, Scope
+    from perflint.analysis.objects import Objects
+    from perflint.analysis.patterns.accumulate import Accumulators
+    from perflint.analysis.sizes import Sizes
+    from perflint.analysis.tree import Tree
 
 Measure = Literal["time", "wall", "memory"]
 Check = Callable[[Any, "Context"], Iterator[Finding]]
@@ -49,7 +54,7 @@ class Benchmark:
     measure: Measure = "time"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """One antipattern. `doc` is its documentation, with a Bad and a Good example."""
 
@@ -106,26 +111,38 @@ class Context:
 
     @cached_property
     def names(self) -> Names:
+        from perflint.analysis.names import Names
+
         return Names(self.tree, self.facts)
 
     @cached_property
     def kinds(self) -> Kinds:
+        from perflint.analysis.kinds import Kinds
+
         return Kinds(self.names)
 
     @cached_property
     def flow(self) -> Flow:
+        from perflint.analysis.flow import Flow
+
         return Flow(self.tree, self.names)
 
     @cached_property
     def objects(self) -> Objects:
+        from perflint.analysis.objects import Objects
+
         return Objects(self.names, self.config.runtime_module)
 
     @cached_property
     def sizes(self) -> Sizes:
+        from perflint.analysis.sizes import Sizes
+
         return Sizes(self.names, self.objects, self.config.small_limit)
 
     @cached_property
     def roles(self) -> Roles:
+        from perflint.analysis.concurrency.roles import Roles
+
         return self.facts.outline.once(Roles)
 
     @cached_property
@@ -139,6 +156,8 @@ class Context:
 
     @cached_property
     def accumulators(self) -> Accumulators:
+        from perflint.analysis.patterns.accumulate import Accumulators
+
         return Accumulators(self.names, self.kinds, self.flow)
 
     def once(self, function: Callable[..., T], *question: Hashable) -> T:

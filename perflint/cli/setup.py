@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perflint.analysis.distributions import version
 from perflint.cli.terminal import warn
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
@@ -132,13 +133,8 @@ def read_stdin() -> bytes:
 
 def _refuse_namesake() -> None:
     """Stop beside the other project of our name: both install a package `perflint`, mixed up in one folder."""
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        distribution("perflint")
-    except PackageNotFoundError:
-        return
-    raise ConfigError(
-        "another project's `perflint` (a pylint plugin) is installed here and overwrites this one; "
-        "run `pip uninstall perflint` and reinstall perflint-cst, or keep them in separate environments"
-    )
+    if version("perflint") is not None:
+        raise ConfigError(
+            "another project's `perflint` (a pylint plugin) is installed here and overwrites this one; "
+            "run `pip uninstall perflint` and reinstall perflint-cst, or keep them in separate environments"
+        )

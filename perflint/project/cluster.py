@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from itertools import count
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -34,6 +34,7 @@ import distributed
 
 import perflint
 from perflint.analysis import registry
+from perflint.analysis.distributions import rule_packages
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
 from perflint.project import jobs, workers
@@ -95,7 +96,7 @@ class _Answer(NamedTuple):
 @cache
 def environment() -> Environment:
     """That of this process."""
-    packages = {point.dist.name for point in entry_points(group="perflint.rules") if point.dist}
+    packages = {point.dist.name for point in rule_packages() if point.dist}
     versions = {
         "Python": ".".join(map(str, sys.version_info[:2])),
         "perflint": perflint.__version__,

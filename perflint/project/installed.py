@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perflint
+from perflint.analysis.distributions import descriptions, rule_packages, version
 
 _OWN = Path(perflint.__file__).parent
 
@@ -29,18 +30,17 @@ class Installed(NamedTuple):
 def look() -> Installed:
     """Load the rules and see. Raise RegistryError where one is broken."""
     from importlib import import_module
-    from importlib.metadata import entry_points, version
 
     from perflint.analysis import registry
 
     words = registry.selectors()
-    points = sorted(entry_points(group="perflint.rules"), key=lambda point: (point.name, point.value))
+    points = rule_packages()
     modules = [import_module(point.value.partition(".")[0]) for point in points]  # rules may use all of it
     folders = tuple(str(folder) for module in modules for folder in module.__path__)
     from hashlib import blake2b
 
     versions = [f"{point.dist.name} {point.dist.version}" for point in points if point.dist]
-    facts = [sys.version, perflint.__version__, version("libcst"), *versions]
+    facts = [sys.version, perflint.__version__, str(version("libcst")), *versions]
     for name, entry in _files((str(_OWN), *folders)):
         facts += [name, blake2b(Path(entry.path).read_bytes()).hexdigest()]
     return Installed(blake2b(_joined(facts), digest_size=16).hexdigest(), words, folders)
@@ -50,19 +50,14 @@ def state(packages: Iterable[str] = ()) -> bytes:
     """Changes whenever a distribution is installed or removed, or a file of perflint or of these folders is written."""
     facts = [sys.version, perflint.__version__]
     for folder in sys.path:
-        facts += (folder, *_distributions(folder or os.curdir))
+        facts += (folder, *_distributions(folder))
     facts += (f"{name} {_stamp(entry.stat())}" for name, entry in _files((str(_OWN), *packages)))
     return _joined(facts)  # not a digest of it: `hashlib` takes longer to load than this to compare
 
 
 def _distributions(folder: str) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                f"{entry.name} {_stamp(entry.stat())}"
-                for entry in entries
-                if entry.name.endswith((".dist-info", ".egg-info", ".egg-link"))
-            )
+        return [f"{entry.name} {_stamp(entry.stat())}" for entry in descriptions(folder)]
     except OSError:  # an archive, or nothing
         path = Path(folder)
         return [_stamp(path.stat())] if path.exists() else []

@@ -27,8 +27,8 @@ class Check:
     config: Config
     root: Path
 
-    def __post_init__(self) -> None:
-        registry.select(self.config)  # load the rules here, so that forked workers share them
+    def prepare(self) -> None:
+        engine.prepare(self.config)
 
     def __call__(self, path: Path) -> Outcome:
         try:
@@ -47,7 +47,7 @@ class Check:
     def lost(self, path: Path) -> Outcome:
         """For a file that ended its worker process twice."""
         message = "the worker process died on this file; it may need more memory than there is"
-        return Outcome(str(path), (engine.own("PRF001", message),))
+        return Outcome(str(path), (registry.own("PRF001", message),))
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class Recorded:
     """Check a file, and say of which state of it the outcome speaks, for the cache."""
 
     check: Check
+
+    def prepare(self) -> None:
+        self.check.prepare()
 
     def __call__(self, path: Path) -> tuple[Outcome, State | None]:
         try:
@@ -85,6 +88,9 @@ class Fix:
     check: Check
     allow: Applicability
     write: bool = True
+
+    def prepare(self) -> None:
+        self.check.prepare()
 
     def __call__(self, path: Path) -> Fixed:
         try:
@@ -136,7 +142,7 @@ def inspect(path: str, raw: bytes, config: Config) -> Outcome:
 
 def problem(path: Path | str, message: str) -> Outcome:
     """PRF000 for a file or folder that cannot be read."""
-    return Outcome(str(path), (engine.own("PRF000", message),))
+    return Outcome(str(path), (registry.own("PRF000", message),))
 
 
 def unreadable(path: Path, error: OSError) -> Outcome:
@@ -146,5 +152,5 @@ def unreadable(path: Path, error: OSError) -> Outcome:
 def crashed(path: Path | str, error: Exception) -> Outcome:
     """PRF001 for an error that is ours; it must not end the run."""
     return Outcome(
-        str(path), (engine.own("PRF001", f"perflint crashed here: {type(error).__name__}: {error}"),)
+        str(path), (registry.own("PRF001", f"perflint crashed here: {type(error).__name__}: {error}"),)
     )

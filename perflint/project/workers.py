@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import multiprocessing as mp
 import os
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:  # one process does without
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import BaseContext
 
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
@@ -31,6 +30,10 @@ class Job(Protocol[Result]):
     """What is done with a file; must be picklable."""
 
     def __call__(self, path: Path) -> Result: ...
+
+    def prepare(self) -> None:
+        """Load what it needs, once for all workers that are forked."""
+        ...
 
     def lost(self, path: Path) -> Result:
         """The result for a file that killed its worker twice."""
@@ -63,16 +66,22 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[Callable[[], object]]:
     """Garbage is collected only by the call that this gives: trees are many small objects and no cycles, and
-    `ast.parse` is twice as fast when nothing walks them meanwhile. What is loaded now is left out of collections."""
+    `ast.parse` is twice as fast when nothing walks them meanwhile. What is loaded before, or survives one, is left out
+    of further collections."""
     enabled = gc.isenabled()
     gc.disable()
     gc.freeze()
     try:
-        yield gc.collect
+        yield _collect
     finally:
         gc.unfreeze()
         if enabled:
             gc.enable()
+
+
+def _collect() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def cpus() -> int:
@@ -141,9 +150,13 @@ class _Pool(Generic[T]):
         self.suspects: deque[int] = deque()  # files of a worker that died: each goes alone
         self.done: dict[int, T] = {}
         self.workers: list[_Worker] = []
-        self.context = mp.get_context(_start_method())
+        from multiprocessing import get_context
+
+        self.context = get_context(_start_method())
 
     def results(self) -> Iterator[T]:
+        if self.context.get_start_method() == "fork":
+            self.job.prepare()
         # What is loaded now is shared with forked workers, so do not touch it here either.
         with _rare_collections():
             try:
@@ -157,6 +170,8 @@ class _Pool(Generic[T]):
 
     def _advance(self) -> None:
         """Give every idle worker something to do, and take in what the busy ones answer."""
+        from multiprocessing.connection import wait
+
         self._deal()
         busy = {worker.pipe: worker for worker in self.workers if worker.todo}
         for pipe in wait(list(busy)):
@@ -196,6 +211,8 @@ class _Pool(Generic[T]):
 
 def _serve(job: Job[object], pipe: Connection, inherited: Iterable[Connection]) -> None:
     """A worker's life: answer for each path of each batch until the pipe closes."""
+    import signal
+
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     for other in inherited:
@@ -209,6 +226,8 @@ def _serve(job: Job[object], pipe: Connection, inherited: Iterable[Connection]) 
 
 def _start_method() -> str:
     """Fork where it is sound: elsewhere, or beside other threads, a child may hang on a lock."""
+    import threading
+
     return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
 
 
@@ -218,6 +237,8 @@ def deferred_interrupt() -> Iterator[None]:
 
     A child may start before it has learned to ignore it.
     """
+    import signal
+
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
