@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -115,7 +114,7 @@ class Cache:
 
     def use(self, config: Config, root: Path, code: str) -> None:
         """Speak of outcomes under this configuration, in the folder where the user stands."""
-        told = replace(config, exclude=(), fail_level=Severity.WARNING, cache_dir="")
+        told = config._replace(exclude=(), fail_level=Severity.WARNING, cache_dir="")
         self.key = json.dumps([repr(told), str(root), str(Path.cwd()), code])
         self._salt = crc32(self.key.encode())
 
