@@ -29,10 +29,11 @@ class Tally:
 
     def add(self, outcome: Outcome) -> None:
         self.files += 1
-        self.flagged += bool(outcome.active)
         self.suppressed += len(outcome.suppressed)
-        for finding in outcome.active:
-            self._count(finding)
+        if outcome.active:
+            self.flagged += 1
+            for finding in outcome.active:
+                self._count(finding)
 
     def _count(self, finding: Finding) -> None:
         self.rules[finding.code, finding.name] += 1
