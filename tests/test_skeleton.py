@@ -13,8 +13,8 @@ def shown(text: str) -> tuple[list[str], list[str], list[str]]:
     def texts(spans: list[tuple[int, int]]) -> list[str]:
         return [data[slice(*span)].decode() for span in spans]
 
-    inner = [span for block in skeleton.functions for span in block.loops]
-    return texts([block.span for block in skeleton.functions]), texts(skeleton.loops), texts(inner)
+    inner = [span for function in skeleton.functions for span in skeleton.loops_in(function)]
+    return texts(skeleton.functions), texts(skeleton.loops), texts(inner)
 
 
 def test_functions_go_as_far_as_they_are_indented() -> None:

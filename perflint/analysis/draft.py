@@ -11,8 +11,10 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.marks import Mark
-from perflint.analysis.regions import Region
+from perflint.analysis.marks import REBINDING, Mark, marked
+from perflint.analysis.needles import probe
+from perflint.analysis.regions import NOWHERE, Region, Spots
+from perflint.analysis.shown import Shown
 from perflint.analysis.skeleton import Skeleton, Unclear
 from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written
@@ -22,13 +24,11 @@ from perflint.model.source import Source
 # What a statement with the mark shows; so may others. Strings are blank.
 _SHOWN: dict[Mark, re.Pattern[bytes]] = {
     Mark.ADD: re.compile(rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"),
-    Mark.OR: re.compile(rb"\|="),
     Mark.REBIND_ADD: re.compile(rb"\+(?!=)"),
     Mark.REBIND_OR: re.compile(rb"\|(?!=)"),
     Mark.REBIND_TEXT: re.compile(rb"%(?!=)|[fF][rR]?[\"']|\.[\s\\]*(?:format|join)\b"),
-    Mark.REBIND_DISPLAY: re.compile(rb"[\[({,=][\s\\]*\*"),
-    Mark.REBIND_CALL: re.compile(rb"[(\[]"),
-    Mark.REBIND_SLICE: re.compile(rb"\["),
+    Mark.REBIND_DISPLAY: re.compile(rb"[\[({,=][\s\\#]*\*"),
+    Mark.REBIND_COPY: re.compile(rb"\b(?:dict|union)\b"),
     Mark.ADD_ONE: re.compile(rb"[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"),
     Mark.COLLECT: re.compile(  # the first statement behind a colon, or one that spans lines
         rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\.[\s\\]*(?:append|add)\b"
@@ -41,6 +41,8 @@ _SET = (
     rb"(?<!\w)%s\b[\s\\]*(?:=(?!=)(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
+
+_LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for its marks
 
 
 class Draft(Facts):
@@ -56,9 +58,8 @@ class Draft(Facts):
             self.note(statement)
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
-        blocks = skeleton.functions
-        self.regions = [_Piece(source, skeleton, block.span, [block.span], block.loops) for block in blocks]
-        self.module: _Piece = _Piece(source, skeleton, Span(0, len(source.data)), [], skeleton.loops)
+        self.regions = [_Piece(source, skeleton, span, [span]) for span in skeleton.functions]
+        self.module: _Piece = _Piece(source, skeleton, Span(0, len(source.data)), [])
         self.module.parts = self._outside(imports)
 
     def constant(self, name: str) -> ast.expr | None:
@@ -70,6 +71,18 @@ class Draft(Facts):
         if b"->" in self._blank and re.search(rb"\bdef[ \t]+%s\b" % name.encode(), self._blank):
             raise Unclear
         return None
+
+    def _look(self, needle: bytes | Shown) -> Spots:
+        if not isinstance(needle, Shown):
+            return super()._look(needle)
+
+        def find(at: int) -> int:
+            at = self._blank.find(needle.needle, at)
+            while at >= 0 and not needle.at(self._blank, at):
+                at = self._blank.find(needle.needle, at + 1)
+            return at
+
+        return self._found(find) if probe(needle.needle) in self.source.vocabulary else NOWHERE
 
     @cached_property
     def stores(self) -> Stores:
@@ -103,23 +116,23 @@ class _Numbers(Stores):
 
 
 class _Piece(Region):
-    """A region whose tree and marks are found when somebody asks."""
+    """A region whose loops, marks and tree are found when somebody asks."""
 
-    def __init__(
-        self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
-    ) -> None:
-        self.span, self.parts, self.loops, self.holes = span, parts, loops, set()
+    def __init__(self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span]) -> None:
+        self.span, self.parts, self.holes = span, parts, set()
         self.function = bool(parts)
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
-        if name == "node":
-            self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
-            return self.node
-        if name == "marks":
+        if name == "loops":
+            self.loops = self._skeleton.loops_in(self.span) if self.function else self._skeleton.loops
+        elif name == "marks":
             self.marks = self._marks()
-            return self.marks
-        raise AttributeError(name)
+        elif name == "node":
+            self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
+        else:
+            raise AttributeError(name)
+        return self.__dict__[name]
 
     def _function(self) -> ast.AST:
         text = self._source.data[slice(*self.span)]
@@ -132,8 +145,7 @@ class _Piece(Region):
         """The module, with `pass` in the place of each function."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
-        for block in self._skeleton.functions:
-            start, end = block.span
+        for start, end in self._skeleton.functions:
             function = data[start:end]
             indent = len(function) - len(function.lstrip(b" "))
             parts += (data[at:start], b" " * indent, b"pass\n")
@@ -141,12 +153,22 @@ class _Piece(Region):
         return b"".join((*parts, data[at:]))
 
     def _marks(self) -> set[Mark]:
-        blank = self._skeleton.blank
-        loops = [blank[slice(*span)] for span in self.loops]
-        marks = {mark for mark, shown in _SHOWN.items() if any(map(shown.search, loops))}
-        if any(b":=" in loop for loop in loops):  # as the facts do
-            marks.update((Mark.REBIND_ADD, Mark.REBIND_TEXT, Mark.REBIND_CALL))
+        marks: set[Mark] = set()
+        for span in self.loops:
+            loop = self._skeleton.blank[slice(*span)]
+            shown = {mark for mark, pattern in _SHOWN.items() if pattern.search(loop)}
+            if shown:
+                marks |= shown & self._marked(span) if len(loop) < _LONG else shown
+            if b":=" in loop:  # as the facts do
+                marks |= REBINDING
         return marks
+
+    def _marked(self, span: Span) -> set[Mark]:
+        """The marks of a loop; all that there are where it cannot be read alone, as a comprehension's line."""
+        try:
+            return marked(_parsed(self._source.data[slice(*span)]))
+        except Unclear:
+            return set(Mark)
 
 
 def _parsed(text: bytes) -> list[ast.stmt]:

@@ -6,11 +6,10 @@ The command line, flake8, worker processes and tests all call `inspect` or `chec
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from perflint.analysis import planning, registry, suppress
+from perflint.analysis import planning, registry, suppress, syntax
 from perflint.analysis.depth import allow_recursion
 from perflint.analysis.facts import Facts
 from perflint.analysis.planning import Plan
@@ -18,8 +17,6 @@ from perflint.analysis.registry import own
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
 from perflint.model.source import Source
-
-_UNKNOWN = "perflint"  # no feature of Python
 
 
 class Checked(NamedTuple):
@@ -44,10 +41,15 @@ def inspect(
     """
     allow_recursion()
     draft = planning.drafted(source, config) if gates else None
-    if draft is not None and not draft.rules and not suppress.named(source) and (tree or _parses(source)):
+    if (
+        draft is not None
+        and not draft.rules
+        and not suppress.named(source)
+        and (tree or syntax.parses(source))
+    ):
         return Checked(())
     try:
-        tree = tree if tree is not None else _parse(source)
+        tree = tree if tree is not None else syntax.parse(source)
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         return Checked((unreadable(source, error),))
     facts = Facts(source, tree)
@@ -91,28 +93,6 @@ def unreadable(source: Source, error: BaseException) -> Finding:
         at = Span(start + column, start + column)
     reason = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
     return own("PRF000", f"the file does not parse: {reason}", at)
-
-
-def _parse(source: Source) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes and the like are not our subject
-        return ast.parse(source.text)
-
-
-def _parses(source: Source) -> bool:
-    """Whether Python's parser takes the text, without the cost of a tree.
-
-    It complains of an unknown feature only when it has read everything.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(f"from __future__ import {_UNKNOWN}\n{source.text}", "", "exec", dont_inherit=True)
-        except SyntaxError as error:
-            return _UNKNOWN in error.msg
-        except (RecursionError, MemoryError, ValueError):
-            pass
-    return False
 
 
 def _place(finding: Finding) -> tuple[int, int, str, str]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from perflint.analysis.marks import GROWING, Mark, adds_one, collects, growth
-from perflint.analysis.needles import Need, by_package, named, need, probe
+from perflint.analysis.marks import REBINDING, Mark, collects, noted
+from perflint.analysis.needles import MARKED, Need, by_package, named, need, probe
 from perflint.analysis.outline import Outline
 from perflint.analysis.regions import NOWHERE, Region, Spots, within
+from perflint.analysis.shown import Shown
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.stores import Stores
 from perflint.analysis.written import Written
@@ -31,15 +32,16 @@ class Gate(NamedTuple):
     demands the same findings.
     """
 
-    text: tuple[bytes, ...] = ()  # any of these; empty asks for nothing
-    loop: bool = False  # a needle counts only inside a `for` or `while` statement
-    marks: frozenset[Mark] = frozenset()  # any of these; empty asks for nothing
-    imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
-    loop_text: tuple[bytes, ...] = ()  # further needles, which count only inside a loop
-    names: tuple[str, ...] = ()  # qualified names; the ways that the file writes them are needles too
+    text: tuple[bytes, ...] = ()  # any of these needles, or of the following; none at all asks for nothing
+    shown: tuple[Shown, ...] = ()
+    marks: frozenset[Mark] = frozenset()
+    names: tuple[str, ...] = ()  # qualified names; the ways that the file writes them are needles
     option: str = ""  # the Config field that holds more such names
-    inner: bool = False  # outside of functions a needle counts only inside a loop
     beside: tuple[tuple[str, bytes], ...] = ()  # (package, needle that counts only beside its import)
+    loop_text: tuple[bytes, ...] = ()  # needles that count only inside a loop
+    loop: bool = False  # any needle counts only inside a `for` or `while` statement
+    inner: bool = False  # outside of functions a needle counts only inside a loop
+    imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
     sketch: Callable[[Sketch], bool] | None = None  # whether the syntax tree holds what the rule looks for
 
     def resolved(self, config: Config, facts: Written) -> Gate | None:
@@ -52,14 +54,17 @@ class Gate(NamedTuple):
         beside = by_package(self.beside)
         near = (needle for package in beside.keys() & facts.packages for needle in beside[package])
         text = (*self.text, *map(str.encode, facts.written(names)), *near)
-        if not text and not self.loop_text:
-            return None
-        return self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
+        found = self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
+        return found if found._asks else None
 
     def needs(self, config: Config) -> tuple[Need, ...]:
         """What a file must hold one of, whatever it imports; nothing where the needles ask for nothing."""
         return (
-            *(need(needle) for needle in (*self.text, *self.loop_text)),
+            *(
+                need(needle)
+                for needle in (*self.text, *self.loop_text, *(shown.needle for shown in self.shown))
+            ),
+            *(MARKED[mark] for mark in self.marks),
             *named((*self.names, *self._more(config))),
             *(need(needle, package) for package, needle in self.beside),
         )
@@ -68,23 +73,25 @@ class Gate(NamedTuple):
         """The names that users add."""
         return getattr(config, self.option) if self.option else ()
 
+    @property
+    def _asks(self) -> bool:
+        """Whether it looks for anything in particular."""
+        return bool(self.text or self.shown or self.marks or self.loop_text)
+
     def admits_imports(self, facts: Written) -> bool:
         return not self.imports or not facts.packages.isdisjoint(self.imports)
 
-    def admitted(self, facts: Facts) -> Iterable[Region]:
-        """The regions that hold one of the needles where it counts, and one of the marks."""
-        found: set[Region] = set()
-        if self.text or self.loop_text:
-            for needle in self.text:
-                spots = facts.spots(needle)
-                found |= spots.looped if self.loop else spots.inner if self.inner else spots.any
-            found = found.union(*(facts.spots(needle).looped for needle in self.loop_text))
-        else:
-            found.update(item for item in facts.every if (item.loops if self._looped(item) else item.parts))
-        return (item for item in found if not self.marks or not self.marks.isdisjoint(item.marks))
+    def admitted(self, facts: Facts) -> set[Region]:
+        """The regions that hold one of the needles where it counts, or one of the marks."""
+        if not self._asks:
+            return {item for item in facts.every if (item.loops if self._looped(item) else item.parts)}
+        found = {region for mark in self.marks for region in facts.marked.get(mark, ())}
+        for spots in (*map(facts.spots, self.text), *map(facts.spots, self.shown)):
+            found |= spots.looped if self.loop else spots.inner if self.inner else spots.any
+        return found.union(*(facts.spots(needle).looped for needle in self.loop_text))
 
     def _looped(self, region: Region) -> bool:
-        return self.loop or bool(self.marks) or (self.inner and not region.function)
+        return self.loop or (self.inner and not region.function)
 
 
 class Facts(Written):
@@ -110,21 +117,28 @@ class Facts(Written):
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
-    def spots(self, needle: bytes) -> Spots:
+    def spots(self, needle: bytes | Shown) -> Spots:
         """Where the needle is; looked for once, whatever number of rules asks."""
         found = self._spots.get(needle)
         if found is None:
-            likely = probe(needle) in self.source.vocabulary
-            found = self._spots[needle] = self._find(needle) if likely else NOWHERE
+            found = self._spots[needle] = self._look(needle)
         return found
 
     @cached_property
-    def _spots(self) -> dict[bytes, Spots]:
+    def _spots(self) -> dict[bytes | Shown, Spots]:
         return {}
 
-    def _find(self, needle: bytes) -> Spots:
+    def _look(self, needle: bytes | Shown) -> Spots:
+        if isinstance(needle, Shown):  # only a draft has the text for its patterns
+            needle = needle.needle
+        if probe(needle) not in self.source.vocabulary:
+            return NOWHERE
+        return self._found(partial(self.source.data.find, needle))
+
+    def _found(self, find: Callable[[int], int]) -> Spots:
+        """The regions of what `find` finds, from a byte on; a negative number ends the search."""
         found = Spots(set(), set(), set())
-        at = self.source.data.find(needle)
+        at = find(0)
         while at >= 0:
             region = self._region(at)
             looped = within(region.loops, at)
@@ -135,7 +149,16 @@ class Facts(Written):
             if looped or region.function:
                 found.inner.add(region)
             done = region.function and (looped or not region.loops)
-            at = self.source.data.find(needle, region.span.end if done else at + 1)
+            at = find(region.span.end if done else at + 1)
+        return found
+
+    @cached_property
+    def marked(self) -> dict[Mark, list[Region]]:
+        """The regions that have each mark."""
+        found: dict[Mark, list[Region]] = {}
+        for region in self.every:
+            for mark in region.marks if region.loops else ():
+                found.setdefault(mark, []).append(region)
         return found
 
     def _region(self, at: int) -> Region:
@@ -222,10 +245,8 @@ class _Walk:
         self.push(self.facts.tree.body, top)
         while self.stack:
             node, place = self.stack.pop()
-            if place.looping and isinstance(node, GROWING):
-                place.region.marks.update(growth(node))
-            if place.looping and adds_one(node):
-                place.region.marks.add(Mark.ADD_ONE)
+            if place.looping:
+                place.region.marks.update(noted(node))
             handler = _HANDLERS.get(type(node))
             if handler is not None:
                 handler(self, node, place)
@@ -342,7 +363,7 @@ class _Walk:
         """`(t := t + e)` hides in any expression; be generous where the text has one in a loop."""
         for region in (self.facts.module, *self.facts.regions):
             if any(self.source.data.find(b":=", *span) >= 0 for span in region.loops):
-                region.marks.update((Mark.REBIND_ADD, Mark.REBIND_TEXT, Mark.REBIND_CALL))
+                region.marks |= REBINDING
 
     def lines(self, node: ast.stmt) -> Span:
         """The whole lines of a statement, its decorators included."""

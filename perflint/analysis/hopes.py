@@ -6,12 +6,10 @@ from collections import defaultdict
 from functools import cache
 
 from perflint.analysis import registry
-from perflint.analysis.needles import Need
+from perflint.analysis.needles import LOOPS, Need
 from perflint.analysis.rule import Rule
 from perflint.model.config import Config
 from perflint.model.source import Source
-
-_LOOPS = frozenset((b"for", b"while"))
 
 
 class Hopes:
@@ -31,7 +29,7 @@ class Hopes:
         """The rules that the file may hold something for."""
         words = source.words
         admitted = [
-            not (packages and packages.isdisjoint(words)) and not (_loops(rule) and words.isdisjoint(_LOOPS))
+            not (packages and packages.isdisjoint(words)) and not (rule.gate.loop and words.isdisjoint(LOOPS))
             for rule, packages in zip(self.rules, self._packages, strict=True)
         ]
         found = {number for number, need in self._wordless if admitted[number] and need.met(source)}
@@ -40,10 +38,6 @@ class Hopes:
                 if admitted[number] and number not in found and need.met(source):
                     found.add(number)
         return tuple(self.rules[number] for number in sorted(found))
-
-
-def _loops(rule: Rule) -> bool:
-    return rule.gate.loop or bool(rule.gate.marks)
 
 
 @cache

@@ -156,6 +156,7 @@ def makers(kinds: frozenset[str]) -> tuple[str, ...]:
         queue = {name for name, kind in RETURNS.items() if kind in found}
         queue |= {owner for (owner, _), kind in METHODS.items() if kind in found}
         queue |= {owner for (owner, _), kind in ATTRIBUTES.items() if kind in found}
+        queue |= {name for name, kinds in NAMED.items() if not found.isdisjoint(kinds.values())}
         if any(name.startswith("multiprocessing.") for name in found):
             queue.add("multiprocessing.get_context")  # what it returns makes what the module makes
     return spellings(found)

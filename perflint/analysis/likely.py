@@ -78,7 +78,7 @@ class Likely:
         if name not in self._known:
             self._known[name] = ANY  # for names that rest on this one, and it on them
             told = self.told(name)  # by one of the bindings; all agree where they bind the same name
-            if told and self._alone and name not in self._inside and name in self._bindings:
+            if told and name in self.bindings and self.local(name):
                 told = reduce(frozenset.__and__, self._answers(name, ANY), told)
             self._known[name] = told
         return self._known[name]
@@ -89,7 +89,7 @@ class Likely:
 
     def grows_only(self, name: str) -> bool:
         """Whether all that binds the name is made from it: a class's `xs += ["x"]` may read the module's list."""
-        values = [value for value, _, _ in self._bindings.get(name, ())]
+        values = [value for value, _, _ in self.bindings.get(name, ())]
         return bool(values) and all(value is _SAME or (value and name in _read(value)) for value in values)
 
     def _answers(self, name: str, assumed: Types) -> list[Types]:
@@ -98,7 +98,7 @@ class Likely:
         self._own, self._assumed = name, assumed
         answers = [
             self.of(value) | _annotated(annotation) | self._elements(items)
-            for value, annotation, items in self._bindings.get(name, ())
+            for value, annotation, items in self.bindings.get(name, ())
         ]
         self._own, self._assumed = before
         return answers
@@ -153,7 +153,7 @@ class Likely:
             case ast.Call(func=ast.Name(), args=[inner, *_]):
                 return self._elements(inner)
             case ast.Name(id=name) if not self.name(name) & _TEXT:
-                return NONE.union(*(self._held(bound) for bound in self._bindings.get(name, ())))
+                return NONE.union(*(self._held(bound) for bound in self.bindings.get(name, ())))
         return frozenset(("str", "int")) if self.of(node) & _TEXT else NONE
 
     def _held(self, bound: _Bound) -> Types:
@@ -167,9 +167,13 @@ class Likely:
                 return NONE
         return self._elements(bound[0])
 
+    def local(self, name: str) -> bool:
+        """Whether a name that the region binds is the same wherever it stands there: then all its bindings must agree."""
+        return self._alone and name not in self._inside
+
     @cached_property
     def _alone(self) -> bool:
-        """Whether the region is one scope, comprehensions aside: then all that binds a name must agree."""
+        """Whether the region is one scope, comprehensions aside."""
         return sum(len(self._sketch.of(kind)) for kind in _SCOPES) <= self._sketch.region.function
 
     @cached_property
@@ -179,7 +183,8 @@ class Likely:
         return {name for clause in clauses for name, _ in _names(clause.target)}
 
     @cached_property
-    def _bindings(self) -> dict[str, list[_Bound]]:
+    def bindings(self) -> dict[str, list[_Bound]]:
+        """What binds each name."""
         found: dict[str, list[_Bound]] = defaultdict(list)
         for target, bound in _bindings(self._sketch):
             for name, whole in _names(target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from enum import Enum, auto
 
 
@@ -10,26 +11,48 @@ class Mark(Enum):
     """A statement inside a loop that gives its target a value made from the old one."""
 
     ADD = auto()  # t += e, where e is not a number
-    OR = auto()  # t |= e
     REBIND_ADD = auto()  # t = t + e, t = e + t
     REBIND_OR = auto()  # t = t | e
     REBIND_TEXT = auto()  # t = f"{t}..", "%s.." % t, "..".format(t), "".join([t, ..])
     REBIND_DISPLAY = auto()  # t = [*t, e], (*t, e), {*t, e}, {**t, k: v}
-    REBIND_CALL = auto()  # t = f(.. t ..)
-    REBIND_SLICE = auto()  # t = t[1:]
+    REBIND_COPY = auto()  # t = dict(t, ..), t = t.union(..)
     ADD_ONE = auto()  # t += [e], t.extend([e]), t.update({k: v}), t |= {e}
     COLLECT = auto()  # a `for` whose whole body is `t.append(e)` or `t.add(e)`, perhaps under one `if`
 
 
+REBINDING = frozenset(mark for mark in Mark if mark.name.startswith("REBIND"))
+MAPPING_REBOUND = frozenset({Mark.REBIND_COPY, Mark.REBIND_DISPLAY, Mark.REBIND_OR})
 GROWING = (ast.AugAssign, ast.Assign, ast.AnnAssign)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+
+
+def marked(loops: Iterable[ast.AST]) -> set[Mark]:
+    """The marks of loops and of all statements in them."""
+    marks: set[Mark] = set()
+    stack = list(loops)
+    while stack:
+        node = stack.pop()
+        marks |= noted(node)
+        if isinstance(node, _LOOPS) and collects(node):
+            marks.add(Mark.COLLECT)
+        for block in _BLOCKS:
+            stack += getattr(node, block, ())
+    return marks
+
+
+def noted(node: ast.AST) -> set[Mark]:
+    """The marks of one statement in a loop, without those of a loop that it may be."""
+    marks = growth(node) if isinstance(node, GROWING) else set()
+    if adds_one(node):
+        marks.add(Mark.ADD_ONE)
+    return marks
 
 
 def growth(node: ast.AugAssign | ast.Assign | ast.AnnAssign) -> set[Mark]:
-    """The marks of one statement in a loop."""
+    """What the statement makes of its targets."""
     if isinstance(node, ast.AugAssign):
-        if isinstance(node.op, ast.Add) and not _number(node.value):
-            return {Mark.ADD}
-        return {Mark.OR} if isinstance(node.op, ast.BitOr) else set()
+        return {Mark.ADD} if isinstance(node.op, ast.Add) and not _number(node.value) else set()
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     marks = set()
     for target in targets:
@@ -49,14 +72,13 @@ def _pairs(target: ast.expr, value: ast.expr | None) -> list[tuple[ast.expr, ast
 
 
 def _rebinding(target: ast.expr, value: ast.expr) -> Mark | None:
-    mark = _SHAPES.get(type(value))
-    if isinstance(value, ast.BinOp):
-        mark = _OPERATORS.get(type(value.op))
-    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-        if value.func.attr in ("format", "join"):
-            mark = Mark.REBIND_TEXT
-    elif isinstance(value, ast.Subscript) and not isinstance(value.slice, ast.Slice | ast.Tuple):
-        return Mark.REBIND_CALL if _mentions(value, _root(target)) else None  # np.r_[a, x] has a Tuple
+    match value:
+        case ast.BinOp(op=operator):
+            mark = _OPERATORS.get(type(operator))
+        case ast.Call(func=ast.Name(id=word) | ast.Attribute(attr=word)):
+            mark = _CALLS.get(word)
+        case _:
+            mark = _SHAPES.get(type(value))
     return mark if mark is not None and _mentions(value, _root(target)) else None
 
 
@@ -66,8 +88,10 @@ _SHAPES = {
     ast.Tuple: Mark.REBIND_DISPLAY,
     ast.Set: Mark.REBIND_DISPLAY,
     ast.Dict: Mark.REBIND_DISPLAY,
-    ast.Call: Mark.REBIND_CALL,
-    ast.Subscript: Mark.REBIND_SLICE,
+}
+_CALLS = {
+    **dict.fromkeys(("format", "join"), Mark.REBIND_TEXT),
+    **dict.fromkeys(("dict", "union"), Mark.REBIND_COPY),
 }
 _OPERATORS = {ast.Add: Mark.REBIND_ADD, ast.BitOr: Mark.REBIND_OR, ast.Mod: Mark.REBIND_TEXT}
 

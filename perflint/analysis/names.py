@@ -279,7 +279,7 @@ class _Builder:
 
     def declare(self, scope: Scope, body: cst.CSTNode) -> None:
         """`global` and `nonlocal` hold for the whole scope, wherever they stand."""
-        stack = [body]
+        stack = [body] if any(map(self.names.tree.holds, (b"global", b"nonlocal"))) else []
         while stack:
             node = stack.pop()
             if isinstance(node, (cst.Global, cst.Nonlocal)):

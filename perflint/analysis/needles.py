@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
+from perflint.analysis.marks import Mark
 from perflint.model.source import Source
 
 _WORD = re.compile(rb"\w+")
@@ -27,6 +28,19 @@ class Need(NamedTuple):
             and self.part in source.vocabulary
             and self.sign in source.data
         )
+
+
+LOOPS = frozenset((b"for", b"while"))
+MARKED = {  # what a file holds that has the mark
+    Mark.ADD: Need(frozenset(), LOOPS, sign=b"+="),
+    Mark.ADD_ONE: Need(frozenset(), LOOPS),
+    Mark.COLLECT: Need(frozenset((b"for",)), frozenset((b"append", b"add"))),
+    Mark.REBIND_ADD: Need(frozenset(), LOOPS, sign=b"+"),
+    Mark.REBIND_COPY: Need(frozenset(), frozenset((b"dict", b"union"))),
+    Mark.REBIND_DISPLAY: Need(frozenset(), LOOPS, sign=b"*"),
+    Mark.REBIND_OR: Need(frozenset(), LOOPS, sign=b"|"),
+    Mark.REBIND_TEXT: Need(frozenset(), LOOPS),
+}
 
 
 def need(needle: bytes, *words: str) -> Need:

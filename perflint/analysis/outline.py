@@ -20,7 +20,12 @@ if TYPE_CHECKING:  # facts hold the outline of their file
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = (ast.FunctionDef, ast.AsyncFunctionDef)
-_STORING = (ast.stmt, ast.NamedExpr, ast.withitem)  # most nodes are other expressions
+# Looked up for each node: most are other expressions.
+_DEFINITIONS = frozenset(Definition)
+_LOOPS = frozenset((ast.For, ast.AsyncFor, ast.While))
+_STORING = frozenset(
+    (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr, ast.withitem, ast.For, ast.AsyncFor)
+)
 T = TypeVar("T")
 
 
@@ -166,23 +171,25 @@ class Outline:
         while stack:
             node, home = stack.pop()
             yield node, home
-            if isinstance(node, Definition):
-                home = self.inside(node)
-            elif isinstance(node, ast.ClassDef):
-                home = Home(home.functions, node, 0, home.bound)
-            elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+            kind: type[ast.AST] = node.__class__
+            if kind in _DEFINITIONS:
+                home = self.inside(node)  # type: ignore[arg-type]
+            elif kind is ast.ClassDef:
+                home = Home(home.functions, node, 0, home.bound)  # type: ignore[arg-type]
+            elif kind in _LOOPS:
                 home = Home(home.functions, home.owner, home.loops + 1, home.bound)
-            stack.extend([(child, home) for child in reversed(children(node))])
+            stack += [(child, home) for child in reversed(children(node))]
 
-    def _note(self, node: ast.AST, home: Home) -> None:
-        if isinstance(node, ast.Call):
+    def _note(self, node: Any, home: Home) -> None:
+        kind: type[ast.AST] = node.__class__
+        if kind is ast.Call:
             self.calls.append((node, home))
-        elif isinstance(node, Definition):
+        elif kind in _DEFINITIONS:
             self.functions[node.name].append(node)
             self.homes[node] = home
-        elif isinstance(node, ast.ClassDef):
+        elif kind is ast.ClassDef:
             self.classes[node.name].append(node)
-        elif isinstance(node, _STORING):
+        elif kind in _STORING:
             for target, value, annotation in _stores(node):
                 self._store(target, Store(value, annotation, home))
 

@@ -15,6 +15,7 @@ from perflint.analysis.distributions import rule_packages
 from perflint.analysis.facts import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.rule import Rule
+from perflint.analysis.shown import Shown
 from perflint.analysis.sketch import Sketch
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span
@@ -87,11 +88,16 @@ def row(rule: Rule) -> dict[str, Any]:
     gate: dict[str, Any] = {}
     for field, value in rule.gate._asdict().items():
         if isinstance(value, (tuple, frozenset)) and value:
-            gate[field] = tuple(sorted(item.name if isinstance(item, Mark) else item for item in value))
+            gate[field] = tuple(sorted(map(_plain, value)))
         elif value:
             gate[field] = True if callable(value) else value  # it takes the module to ask a sketch
     own = {field: value for field, value in vars(rule).items() if field not in _UNLISTED}
     return {**own, "severity": int(rule.severity), "gate": gate}
+
+
+def _plain(item: object) -> Any:
+    """What `repr` writes as Python that imports nothing."""
+    return item.name if isinstance(item, Mark) else tuple(item) if isinstance(item, Shown) else item
 
 
 def _listed(row: dict[str, Any]) -> Rule:
@@ -99,6 +105,8 @@ def _listed(row: dict[str, Any]) -> Rule:
     gate = dict(row["gate"])
     if "marks" in gate:
         gate["marks"] = frozenset(Mark[name] for name in gate["marks"])
+    if "shown" in gate:
+        gate["shown"] = tuple(Shown(*item) for item in gate["shown"])
     if "sketch" in gate:
         gate["sketch"] = rule.sketch
     vars(rule)["gate"] = Gate(**gate)

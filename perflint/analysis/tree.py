@@ -1,22 +1,22 @@
 """A LibCST tree of one region, with the metadata that is wanted and no more.
 
-Spans, parents and comments are computed when first asked for, once per region: LibCST's own
-position and parent providers cost more than the parse. Walking skips whitespace nodes, which
-are most of a tree. Only this module knows `libcst.metadata`.
+Spans, parents and comments are computed when first asked for, once per region. Walking skips
+whitespace nodes, which are most of a tree.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
-from typing import cast
+from operator import attrgetter
+from typing import Any
 
 import libcst as cst
-from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
 from perflint.analysis.regions import Region
+from perflint.analysis.spans import Extents
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
@@ -51,6 +51,7 @@ class Tree:
         self.root = _root(self.module, region)
         self._before: dict[cst.CSTNode | None, dict[cst.CSTNode, cst.BaseStatement]] = {}  # by block
         self._text = text.encode()
+        self._ascii = text.isascii()
         self._shift = region.span.start - len(prefix)
 
     def span(self, node: cst.CSTNode) -> Span:
@@ -59,11 +60,15 @@ class Tree:
         # classes, imports and `with` keep other things than a list of parentheses there
         first = self._spans[left[0]] if left and isinstance(left, (list, tuple)) else self._spans[node]
         last = self._spans[right[-1]] if right and isinstance(right, (list, tuple)) else self._spans[node]
-        return Span(self._offset(first.start), self._offset(last.start + last.length, end=True))
+        return Span(self._offset(first[0]), self._offset(last[1], end=True))
 
     def code(self, node: cst.CSTNode) -> str:
         """The node's text as it stands in the file, its own parentheses included."""
         return self.source.slice(*self.span(node))
+
+    def holds(self, text: bytes) -> bool:
+        """Whether the region's text has it anywhere."""
+        return self.source.data.find(text, *self.region.span) >= 0
 
     def shown(self, node: cst.CSTNode, limit: int = 40) -> str:
         """The node's text for a message: on one line, and cut short where it is long."""
@@ -76,7 +81,7 @@ class Tree:
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The node that holds `node`; None for the root."""
-        return self._parents.get(node)
+        return self._parents.get(id(node))
 
     def taker(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The node that takes the value of `node`, awaited or not; None for the root."""
@@ -85,10 +90,11 @@ class Tree:
 
     def ancestors(self, node: cst.CSTNode, within: cst.CSTNode | None = None) -> Iterator[cst.CSTNode]:
         """The parents of `node`, innermost first, up to and with the root, or else those inside of `within`."""
-        above = self._parents.get(node)
+        parents = self._parents
+        above = parents.get(id(node))
         while above is not None and above is not within:
             yield above
-            above = self._parents.get(above)
+            above = parents.get(id(above))
 
     def function(self, node: cst.CSTNode) -> cst.FunctionDef | None:
         """The innermost function that holds `node`, be it in its head."""
@@ -97,7 +103,7 @@ class Tree:
     def statement(self, node: cst.CSTNode) -> cst.BaseStatement:
         """The innermost statement line or compound statement that holds `node`, or is it."""
         while not isinstance(node, cst.BaseStatement):
-            node = self._parents[node]
+            node = self._parents[id(node)]
         return node
 
     def before(self, node: cst.BaseStatement) -> cst.BaseStatement | None:
@@ -122,11 +128,9 @@ class Tree:
         return at < len(self._comments) and self._comments[at] < span.end
 
     @cached_property
-    def _spans(self) -> dict[cst.CSTNode, CodeSpan]:
-        # The native parser never shares a node, so the wrapper's deep copy buys nothing.
-        wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
+    def _spans(self) -> Extents:
         try:
-            return cast("dict[cst.CSTNode, CodeSpan]", wrapper.resolve(ByteSpanPositionProvider))
+            return Extents(self.module, self._ascii)
         except Exception as error:  # LibCST recurses, and wraps what it meets at the limit
             raise TreeError("an expression is nested too deeply") from error
 
@@ -139,18 +143,25 @@ class Tree:
     def _lost(self) -> list[int]:
         """Where LibCST's text lacks white space that the file has, once for each byte: it forgets the
         blank in `except Error :` and some at the end of the file."""
-        if self._spans[self.module].length == len(self._text):
+        if self._spans[self.module] == (0, len(self._text)):
             return []
         return _missing(self.module.code.encode(), self._text)
 
     @cached_property
-    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
-        return {child: node for node in walk(self.root) for child in children(node)}
+    def _parents(self) -> dict[int, cst.CSTNode]:
+        """By the id of the node: its hash is a function of Python."""
+        found: dict[int, cst.CSTNode] = {}
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            below = children(node)
+            found.update(dict.fromkeys(map(id, below), node))
+            stack += below
+        return found
 
     @cached_property
     def _comments(self) -> list[int]:
-        comments = (span.start for node, span in self._spans.items() if isinstance(node, cst.Comment))
-        return sorted(map(self._offset, comments))
+        return sorted(map(self._offset, self._spans.comments))
 
 
 def parse(source: Source, region: Region) -> Tree:
@@ -220,8 +231,7 @@ def walk_scope(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 def children(node: cst.CSTNode) -> list[cst.CSTNode]:
     """The nodes directly below `node`, in source order, whitespace and punctuation left out."""
     found: list[cst.CSTNode] = []
-    for name in _fields(node.__class__):
-        value = getattr(node, name)
+    for value in _parts(node.__class__)(node):
         kind = value.__class__
         if kind is list or kind is tuple:
             found += value
@@ -237,9 +247,11 @@ def _is_node(kind: type[object]) -> bool:
 
 
 @cache
-def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    return tuple(
-        item.name
-        for item in fields(kind)
-        if item.name not in _QUIET and not item.name.startswith("whitespace")
-    )
+def _parts(kind: type[cst.CSTNode]) -> Callable[[cst.CSTNode], Iterable[Any]]:
+    """What reads the fields of a node of this type that may hold others."""
+    names = [item.name for item in fields(kind) if item.type is not str and item.type is not bool]
+    names = [name for name in names if name not in _QUIET and not name.startswith("whitespace")]
+    if not names:
+        return lambda node: ()
+    # `attrgetter` makes no tuple of a single value
+    return attrgetter(*names) if len(names) > 1 else lambda node: (getattr(node, names[0]),)

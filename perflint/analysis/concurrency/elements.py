@@ -14,6 +14,8 @@ from perflint.analysis.match import dotted
 from perflint.analysis.names import Binding
 from perflint.analysis.objects import Made, Objects
 from perflint.analysis.outline import Home, Store
+from perflint.analysis.possible import may_be
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk_scope
 
 _SAME_ITEMS = {"builtins.list", "builtins.tuple", "builtins.set", "builtins.sorted", "builtins.reversed"}
@@ -32,6 +34,23 @@ def receiver(objects: Objects, node: cst.BaseExpression) -> Made | None:
         case cst.Attribute(value=cst.Name() as owner, attr=cst.Name(value=name)):
             return _field(objects, owner, name)
     return None
+
+
+def receives(sketch: Sketch, node: ast.expr, kinds: frozenset[str]) -> bool:
+    """A gate's question: whether what `receiver` says of the expression may be one of the types."""
+    match node:
+        case ast.Name(id=name) if any(
+            isinstance(loop.target, ast.Name) and loop.target.id == name for loop in _loops(sketch)
+        ):
+            return sketch.file_mentions(*library.makers(kinds))
+        case ast.Attribute(value=ast.Name(), attr=name):
+            field = ast.Attribute(ast.Name("self", ast.Load()), name, ast.Load())
+            return may_be(sketch, node, kinds) or may_be(sketch, field, kinds)
+    return may_be(sketch, node, kinds)
+
+
+def _loops(sketch: Sketch) -> list[ast.For | ast.AsyncFor | ast.comprehension]:
+    return [*sketch.of(ast.For), *sketch.of(ast.AsyncFor), *sketch.of(ast.comprehension)]
 
 
 def iterated(objects: Objects, name: cst.Name) -> list[cst.BaseExpression]:

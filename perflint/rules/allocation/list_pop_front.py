@@ -59,6 +59,7 @@ from perflint.analysis.names import Binding, Scope
 from perflint.analysis.patterns.containers import few, free_builtin, growing_in
 from perflint.analysis.rewrite import element
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.shown import FRONTS
 from perflint.analysis.sketch import Sketch, is_constant
 from perflint.analysis.tree import walk
 from perflint.fixing.imports import import_edit
@@ -84,7 +85,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".pop(", b"del ", b"1:"), loop=True, sketch=_hopeful),
+    gate=Gate(shown=FRONTS, loop=True, sketch=_hopeful),
     doc=__doc__,
     # one node leads to all others: the queue gets long
     benchmark=Benchmark("graph = {0: list(range(n)), **{i: [] for i in range(1, n)}}", "reachable(graph, 0)"),

@@ -41,6 +41,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.growth import growths as grown
 from perflint.analysis.kinds import Kind
 from perflint.analysis.likely import Likely
+from perflint.analysis.marks import MAPPING_REBOUND
 from perflint.analysis.match import Growth, contains, dotted, growths
 from perflint.analysis.patterns.containers import (
     Life,
@@ -80,7 +81,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"reduce(",), loop_text=(b"**", b"{*", b"|", b".union(", b"dict("), sketch=_hopeful),
+    gate=Gate(text=(b"reduce(",), marks=MAPPING_REBOUND, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="words = [str(i) for i in range(n)]", call="lengths(words)"),
 )

@@ -30,6 +30,7 @@ import libcst as cst
 from perflint.analysis.facts import Gate
 from perflint.analysis.patterns.invariance import inner
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.shown import BUILT_TO_SEARCH
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -62,7 +63,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=_WRITTEN, inner=True, sketch=_hopeful),
+    gate=Gate(shown=BUILT_TO_SEARCH, inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="letters = 'abcde' * (n // 5)", call="vowels(letters)"),
 )

@@ -51,6 +51,7 @@ from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import runtime_import
@@ -60,13 +61,11 @@ _FUNCTIONS = ("asyncio.to_thread", "asyncio.run_coroutine_threadsafe")
 _METHODS = {"submit", "run_in_executor"}
 
 _SPELLINGS = library.spellings(_FUNCTIONS)
-_EXECUTORS = library.spellings(library.EXECUTORS)
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = [*sketch.calls("run_in_executor"), *sketch.calls_to(*_SPELLINGS)]
-    calls += sketch.calls("submit") if sketch.file_mentions(*_EXECUTORS) else []
-    return droppable(sketch, calls)
+    calls = [*sketch.calls_to(*_SPELLINGS), *calls_on(sketch, library.EXECUTORS, "submit")]
+    return droppable(sketch, [*calls, *calls_on(sketch, frozenset({library.LOOP}), "run_in_executor")])
 
 
 rule = Rule(

@@ -55,6 +55,7 @@ from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name
 from perflint.analysis.outline import FunctionNode, Home
+from perflint.analysis.possible import calls_on, own
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, walk_scope
@@ -68,17 +69,22 @@ _POOLS = library.EXECUTORS | library.POOLS
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    if not sketch.of(ast.FunctionDef) or not sketch.file_mentions(*library.makers(_POOLS)):
+    if not sketch.of(ast.FunctionDef):
         return False
-    ended = (call for call in sketch.methods("join") if not call.args)
-    calls = (*sketch.methods(*_SUBMITS, "shutdown"), *ended)
-    kept = (call for call in calls if isinstance(call.func, ast.Attribute) and _kept(call.func.value))
-    return any(kept)
+    ended = [call for call in calls_on(sketch, library.POOLS, "join") if not call.args]
+    ended += calls_on(sketch, library.EXECUTORS, "shutdown")
+    pools = (call.func for call in (*ended, *calls_on(sketch, _POOLS, *_SUBMITS)))
+    return any(isinstance(item, ast.Attribute) and _kept(item.value, sketch) for item in pools)
 
 
-def _kept(pool: ast.expr) -> bool:
+def _kept(pool: ast.expr, sketch: Sketch) -> bool:
     """Whether the place may be known to other functions."""
-    return isinstance(pool, (ast.Name, ast.Attribute))
+    match pool:
+        case ast.Name(id=name):
+            return not own(sketch, name)
+        case ast.Attribute(value=ast.Name(id="self" | "cls")):
+            return True
+    return False
 
 
 rule = Rule(

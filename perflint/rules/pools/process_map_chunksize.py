@@ -40,8 +40,10 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, keyword, names_in
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -63,6 +65,21 @@ _ITEMS = re.compile(
 _CHUNKED = re.compile(r"(batch|chunk|block|tile|page|step)_?(size|len|length)?$", re.I)
 _TYPES = re.compile(r"Path|DataFrame|ndarray|Image|URL|Series|Tensor|bytes", re.I)
 
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = calls_on(sketch, frozenset({library.PROCESS_EXECUTOR}), "map")
+    calls += calls_on(sketch, frozenset({library.PROCESS_POOL}), *_READS)
+    return any(_plain(call) for call in calls)
+
+
+def _plain(call: ast.Call) -> bool:
+    """Whether the call passes items, and no size of its messages."""
+    words = [item.arg for item in call.keywords]
+    if len(call.args) + len(words) < 2 or {None, "chunksize"} & set(words):
+        return False
+    return not any(isinstance(item, ast.Starred) for item in call.args)
+
+
 rule = Rule(
     code="PRF412",
     name="process-map-chunksize",
@@ -71,7 +88,11 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".map(", b".imap(", b".imap_unordered("), imports=("concurrent", "multiprocessing")),
+    gate=Gate(
+        text=(b".map(", b".imap(", b".imap_unordered("),
+        imports=("concurrent", "multiprocessing"),
+        sketch=_hopeful,
+    ),
     doc=__doc__,
     benchmark=Benchmark(
         setup="numbers = range(n)", call="absolute(numbers)", sizes=(100, 1_000, 3_000), measure="wall"

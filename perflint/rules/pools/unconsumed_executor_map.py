@@ -39,12 +39,25 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine
-from perflint.analysis.concurrency.fates import fate
+from perflint.analysis.concurrency.fates import fate, forgotten
 from perflint.analysis.concurrency.guarded import catches, decorated, referred
 from perflint.analysis.facts import Gate
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import indent_unit, insert_after
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
+
+_LAZY = {
+    **{kind: {"map"} for kind in library.EXECUTORS},
+    **{kind: {"imap", "imap_unordered"} for kind in library.POOLS},
+}
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = calls_on(sketch, library.EXECUTORS, "map")
+    return forgotten(sketch, [*calls, *calls_on(sketch, library.POOLS, "imap", "imap_unordered")])
+
 
 rule = Rule(
     code="PRF404",
@@ -54,15 +67,10 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b".map", b".imap"), imports=("concurrent", "multiprocessing")),
+    gate=Gate(text=(b".map", b".imap"), imports=("concurrent", "multiprocessing"), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
 )
-
-_LAZY = {
-    **{kind: {"map"} for kind in library.EXECUTORS},
-    **{kind: {"imap", "imap_unordered"} for kind in library.POOLS},
-}
 
 
 @rule.visits(cst.Call)

@@ -45,11 +45,13 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import alone, awaiting, coroutine
 from perflint.analysis.concurrency.elements import receiver as object_of
+from perflint.analysis.concurrency.elements import receives
 from perflint.analysis.concurrency.queueing import bounded
 from perflint.analysis.concurrency.readiness import brief, checked, known_done
 from perflint.analysis.concurrency.waiting import BLOCKING, ENDING, LOCKS, waiting
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import replace
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -74,9 +76,11 @@ _SPELLINGS = library.spellings(_FUNCTIONS)
 def _hopeful(sketch: Sketch) -> bool:
     if not sketch.of(ast.AsyncFunctionDef):
         return False
-    met = (kinds for name, kinds in (*BLOCKING.items(), ("map", library.EXECUTORS)) if sketch.methods(name))
-    return bool(sketch.calls_to(*_SPELLINGS)) or any(
-        sketch.file_mentions(*library.makers(kinds)) for kinds in met
+    if sketch.calls_to(*_SPELLINGS) or calls_on(sketch, library.EXECUTORS, "map"):
+        return True
+    waits = ((call.func, kinds) for name, kinds in BLOCKING.items() for call in sketch.methods(name))
+    return any(
+        isinstance(item, ast.Attribute) and receives(sketch, item.value, kinds) for item, kinds in waits
     )
 
 

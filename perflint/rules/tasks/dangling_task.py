@@ -51,6 +51,7 @@ from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import indentation, insert_after
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -62,7 +63,7 @@ _SPELLINGS = library.spellings(("asyncio.create_task", "asyncio.ensure_future"))
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = {*sketch.calls("create_task", "ensure_future"), *sketch.calls_to(*_SPELLINGS)}
+    calls = {*sketch.calls_to(*_SPELLINGS), *calls_on(sketch, frozenset({library.LOOP}), "create_task")}
     tests = [node.test for node in sketch.of(ast.If)] + [node.test for node in sketch.of(ast.While)]
     tests += [node.test for node in sketch.of(ast.Assert)]
     return forgotten(sketch, calls) or not calls.isdisjoint(tests)

@@ -63,6 +63,7 @@ from perflint.analysis.concurrency.piles import Pile, few, piles
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import keyword
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
 from perflint.analysis.sketch import Sketch
@@ -80,18 +81,14 @@ _FINITE = (ast.Constant, ast.Attribute, ast.Subscript, ast.List, ast.Tuple, ast.
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    by = {
-        "submit": library.EXECUTORS,
-        "run_in_executor": frozenset({library.LOOP}),
-        "apply_async": library.POOLS,
-    }
-    known = [name for name, kinds in by.items() if sketch.file_mentions(*library.makers(kinds))]
-    calls = {*sketch.calls_to(*_TO_THREAD), *sketch.methods(*known)}
+    calls = {*sketch.calls_to(*_TO_THREAD), *calls_on(sketch, library.EXECUTORS, "submit")}
+    calls |= {*calls_on(sketch, frozenset({library.LOOP}), "run_in_executor")}
+    calls |= {*calls_on(sketch, library.POOLS, "apply_async")}
     if calls and not calls.isdisjoint(part for loop in _streaming(sketch) for part in ast.walk(loop)):
         return True
-    given = ([*call.args[1:], *(item.value for item in call.keywords)] for call in sketch.methods(*_READS))
-    read = any(not isinstance(item, _FINITE) for items in given for item in items)
-    return read and sketch.file_mentions(*library.makers(library.EXECUTORS | library.POOLS))
+    reads = calls_on(sketch, library.EXECUTORS | library.POOLS, *_READS)
+    given = ([*call.args[1:], *(item.value for item in call.keywords)] for call in reads)
+    return any(not isinstance(item, _FINITE) for items in given for item in items)
 
 
 def _streaming(sketch: Sketch) -> Iterator[ast.AST]:

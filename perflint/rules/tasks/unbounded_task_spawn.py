@@ -58,13 +58,14 @@ from collections.abc import Iterator
 
 import libcst as cst
 
+from perflint.analysis import library
 from perflint.analysis.concurrency.fanout import gathered, inner_work
 from perflint.analysis.concurrency.origins import switched
 from perflint.analysis.concurrency.piles import few, piles
 from perflint.analysis.concurrency.spawns import Spawn, spawn
 from perflint.analysis.facts import Gate
-from perflint.analysis.library import spellings
 from perflint.analysis.match import dotted
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size
@@ -77,11 +78,12 @@ _FUNCTIONS = ("create_task", "ensure_future")
 _METHODS = (*_FUNCTIONS, "start_soon")
 _TASK_GROUP = "asyncio.TaskGroup"
 
-_SPELLINGS = spellings([f"asyncio.{name}" for name in _FUNCTIONS])
+_SPELLINGS = library.spellings([f"asyncio.{name}" for name in _FUNCTIONS])
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = {*sketch.calls(*_METHODS), *sketch.calls_to(*_SPELLINGS)}
+    kinds = library.GROUPS | {library.LOOP}
+    calls = {*calls_on(sketch, kinds, "create_task", "start_soon"), *sketch.calls_to(*_SPELLINGS)}
     again = calls.intersection(sketch.repeated(ast.Call))
     return any(isinstance(item, ast.Call) for call in again for item in call.args[:1]) or any(
         call.args for call in again.intersection(sketch.calls("start_soon"))

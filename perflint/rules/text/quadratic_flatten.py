@@ -41,6 +41,7 @@ from perflint.analysis.match import contains, last_name
 from perflint.analysis.patterns.growable import hidden
 from perflint.analysis.rewrite import element, operand, replace
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.shown import SUM_FROM
 from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
@@ -64,7 +65,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"sum(", b"reduce("), sketch=_hopeful),
+    gate=Gate(text=(b"reduce(",), shown=(SUM_FROM,), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="rows = list(range(n))", call="flatten(rows)"),
 )
@@ -229,10 +230,9 @@ def _applicability(found: Flatten, seed: str, context: Context) -> Applicability
     match found.items:
         case cst.ListComp(elt=item) | cst.GeneratorExp(elt=item):
             items = [item]
-        case cst.List(elements=elements) | cst.Tuple(elements=elements) if not contains(
-            found.items, cst.StarredElement
-        ):
-            items = [part.value for part in elements]
+        case cst.List(elements=elements) | cst.Tuple(elements=elements):
+            spread = contains(found.items, cst.StarredElement)
+            items = [] if spread else [part.value for part in elements]
         case _:
             items = []
     fresh = bool(items) and all(_fresh(item, found.kind, context) for item in items)
