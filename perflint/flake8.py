@@ -11,7 +11,6 @@ import argparse
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,7 +61,7 @@ class Plugin:
             start = settings.common_folder([Path(name) for name in names])
             config, cls._root = settings.load(start, file)
             ours = tuple(code for code in named if re.fullmatch(r"PRF\d{3}", code))
-            cls._config = replace(config, extend_select=(*config.extend_select, *ours))
+            cls._config = config._replace(extend_select=(*config.extend_select, *ours))
         except ConfigError as error:
             from flake8.exceptions import ExecutionError  # type: ignore[import-untyped]
 

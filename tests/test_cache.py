@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -566,7 +565,7 @@ class TestSize:
         outcome = checked(Path("a.py"))
         for turn in range(20):
             names = [f"m{turn}_{number}.py" for number in range(100)]
-            answers = [(replace(outcome, path=name), read("a.py")[1]) for name in names]
+            answers = [(outcome._replace(path=name), read("a.py")[1]) for name in names]
             list(opened().through(names, lambda _, answers=answers: (answer for answer in answers)))
         assert 20 <= rows() < 1000
         assert (Path(".perflint_cache") / FILE).stat().st_size < 250_000

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import PathFinder
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -54,6 +53,8 @@ def descriptions(folder: str) -> list[os.DirEntry[str]]:
 
 def _described() -> list[os.DirEntry[str]] | None:
     """What describes distributions anywhere; None where only `importlib.metadata` can tell."""
+    from importlib.machinery import PathFinder
+
     if any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder):
         return None
     found: list[os.DirEntry[str]] = []

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perflint.analysis.distributions import version
 from perflint.cli.terminal import warn
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 STDIN = Path("-")
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What to look at, and how: files, or one text from standard input."""
 
     config: Config
@@ -35,9 +32,9 @@ class Work:
     stdin: Path | None = None  # what the text is called
     cache: Cache | None = None
 
-    @cached_property
+    @property
     def check(self) -> Check:
-        # With all rules, which a run that finds all in the cache does without.
+        # With the engine, which a run that finds all in the cache does without.
         from perflint.project.jobs import Check
 
         return Check(self.config, self.root)

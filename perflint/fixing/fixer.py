@@ -13,7 +13,6 @@ import warnings
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -88,7 +87,7 @@ def _kind(finding: Finding) -> tuple[str, str]:
 
 
 def _follow(finding: Finding, patch: Patch) -> Finding:
-    return replace(finding, span=patch.moved(finding.span))
+    return finding._replace(span=patch.moved(finding.span))
 
 
 def _defect(finding: Finding, why: str) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from perflint.model.diagnostics import Severity
@@ -32,8 +31,7 @@ class ConfigError(Exception):
     """Wrong usage, in one line that names the option and the mend."""
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """Every option, at its default."""
 
     select: tuple[str, ...] = ("default",)

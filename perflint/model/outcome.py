@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from perflint.model.diagnostics import Finding
 from perflint.model.source import Source, SourceError
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The findings of one file, sorted by place, and its bytes where there is one to show."""
-
+class _Fields(NamedTuple):
     path: str
     active: tuple[Finding, ...] = ()
     suppressed: tuple[Finding, ...] = ()
     raw: bytes | None = None
+
+
+class Outcome(_Fields):
+    """The findings of one file, sorted by place, and its bytes where there is one to show."""
 
     @cached_property
     def source(self) -> Source | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import tokenize
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
@@ -19,7 +18,7 @@ from typing import NamedTuple
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _APART = bytes(byte if (chr(byte).isalnum() and byte < 128) or byte == 95 else 32 for byte in range(256))
-_CODING = re.compile(rb"coding[:=]")
+_CODING = re.compile(rb"coding[:=](?![ \t]*utf-?8(?![-\w.]))", re.I)  # of another encoding than is usual
 
 
 class SourceError(Exception):
@@ -127,11 +126,13 @@ class Source:
 
 def _encoding(raw: bytes) -> str:
     """The encoding that Python itself would read `raw` with."""
+    if not any(_CODING.search(line) for line in raw.split(b"\n", 2)[:2]):
+        return "utf-8"  # the caller names the byte that is not
+    import tokenize  # few files need it
+
     try:
         name, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
     except SyntaxError as error:
-        if not any(_CODING.search(line) for line in raw.split(b"\n", 2)[:2]):
-            return "utf-8"  # the caller names the byte that is not
         raise SourceError(f"{error}; mend the coding line") from None
     return "utf-8" if name in ("utf-8", "utf-8-sig") else name
 

@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -65,12 +64,9 @@ Checked = tuple[Outcome, State | None]
 Run = Callable[[Sequence[Path]], Generator[Checked, None, None]]
 
 
-class _Entry(NamedTuple):
-    state: State
-    found: bytes  # findings, as JSON; empty for none
-
-
-_NOTHING = _Entry(State(0, 0, 0, 0, b""), b"")  # was found; the state is no longer needed
+# A row of the table without its key: a plain tuple, as SQLite gives thousands of them.
+_Row = tuple[bytes, int, int, int, int, bytes, bytes, int]
+_NOTHING: _Row = (b"", 0, 0, 0, 0, b"", b"", 0)  # was found; the rest is no longer needed
 
 
 class Cache:
@@ -115,7 +111,7 @@ class Cache:
 
     def use(self, config: Config, root: Path, code: str) -> None:
         """Speak of outcomes under this configuration, in the folder where the user stands."""
-        told = replace(config, exclude=(), fail_level=Severity.WARNING, cache_dir="")
+        told = config._replace(exclude=(), fail_level=Severity.WARNING, cache_dir="")
         self.key = json.dumps([repr(told), str(root), str(Path.cwd()), code])
         self._salt = crc32(self.key.encode())
 
@@ -126,36 +122,36 @@ class Cache:
             known = self._lookup(names)
             with closing(check([Path(name) for name in names if name not in known])) as checked:
                 for name in names:
-                    entry = known.pop(name, None)
-                    outcome = _recall(name, entry) if entry else None
+                    row = known.pop(name, None)
+                    outcome = Outcome(name) if row is _NOTHING else _recall(name, row) if row else None
                     if outcome is None:  # a known file that changed within this run is checked by itself
-                        outcome, state = next(checked if entry is None else check([Path(name)]))
+                        outcome, state = next(checked if row is None else check([Path(name)]))
                         self._store(outcome, state)
                     yield outcome
         finally:
             self._close()
 
-    def _lookup(self, names: Sequence[str]) -> dict[str, _Entry]:
+    def _lookup(self, names: Sequence[str]) -> dict[str, _Row]:
         """The entries that still hold."""
-        entries = self._entries(names)
+        rows = self._sound(names)
         known = {}
         for name in names:
-            entry = entries.pop(os.fsencode(name), None)
-            if entry and self._holds(name, entry):
-                known[name] = entry if entry.found else _NOTHING
+            row = rows.pop(os.fsencode(name), None)
+            if row and self._holds(name, row):
+                known[name] = row if row[6] else _NOTHING
         return known
 
-    def _holds(self, name: str, entry: _Entry) -> bool:
+    def _holds(self, name: str, row: _Row) -> bool:
         try:
-            if _times(os.stat(name)) == entry.state[:4]:  # noqa: PTH116  # thousands of times
+            if _times(os.stat(name)) == row[1:5]:  # noqa: PTH116  # thousands of times
                 return True
             state = read(name)[1]
         except OSError:
             return False
-        if state is None or state.content != entry.state.content:
+        if state is None or state.content != row[5]:
             return False
-        if state != entry.state:
-            self._put(name, state, entry.found)
+        if state != row[1:6]:
+            self._put(name, state, row[6])
         return True
 
     def _store(self, outcome: Outcome, state: State | None) -> None:
@@ -174,15 +170,18 @@ class Cache:
 
     # Entries.
 
-    def _entries(self, names: Sequence[str]) -> dict[bytes, _Entry]:
-        entries = {}
+    def _sound(self, names: Sequence[str]) -> dict[bytes, _Row]:
+        """The entries that are not damaged, by path."""
+        rows: dict[bytes, _Row] = {}
+        salt = self._salt
         with self._careful():
-            for path, size, mtime, inode, changed, content, found, total in self._rows_of(names):
+            for row in self._rows_of(names):
+                path, _, _, _, _, content, found, total = row
                 if type(path) is type(found) is type(content) is bytes and total == crc32(
-                    path + content + found, self._salt
+                    path + content + found, salt
                 ):
-                    entries[path] = _Entry(State(size, mtime, inode, changed, content), found)
-        return entries
+                    rows[path] = row
+        return rows
 
     def _rows_of(self, names: Sequence[str]) -> Iterator[Any]:
         if self._db and len(names) > FEW:
@@ -277,14 +276,12 @@ class Cache:
                 db.close()
 
 
-def _recall(name: str, entry: _Entry) -> Outcome | None:
+def _recall(name: str, row: _Row) -> Outcome | None:
     """The outcome with the bytes that reports show; None where they are no longer those that were checked."""
-    if not entry.found:
-        return Outcome(name)
     try:
-        raw, state = read(name, entry.state)
-        if state and state.content == entry.state.content:
-            return Outcome(name, *stored.decode(entry.found), raw)
+        raw, state = read(name, State(*row[1:6]))
+        if state and state.content == row[5]:
+            return Outcome(name, *stored.decode(row[6]), raw)
     except (OSError, ValueError, TypeError):
         pass
     return None
@@ -296,7 +293,7 @@ def read(path: Path | str, known: State | None = None) -> tuple[bytes, State | N
     Where its times are those of `known`, so is its content, which is not looked at then.
     """
     now = time.time_ns()
-    with Path(path).open("rb") as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes longer than the rest
         before = _times(os.fstat(file.fileno()))
         raw = file.read()
         after = _times(os.fstat(file.fileno()))

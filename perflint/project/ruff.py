@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from perflint.model.config import Config
@@ -16,7 +15,7 @@ def without_twins(config: Config, table: Mapping[str, Any]) -> Config:
     """`config` without the rules whose twin ruff's `table` turns on; one that is selected by its code, or ALL, stays."""
     named = {*config.select, *config.extend_select}
     twins = (code for code, twin in SAME.items() if named.isdisjoint((code, "ALL")) and _selects(table, twin))
-    return replace(config, ignore=(*config.ignore, *twins))
+    return config._replace(ignore=(*config.ignore, *twins))
 
 
 def _selects(table: Mapping[str, Any], code: str) -> bool:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from keyword import iskeyword
@@ -67,7 +66,7 @@ def read(
         config = _merge(config, _table(place.file), place.label, words)
     config = _merge(config, overrides or {}, lambda key: f"--{key}", words)
     if config.target == Target():
-        config = replace(config, target=_required_python(place.root))
+        config = config._replace(target=_required_python(place.root))
     return without_twins(config, _ruff(place.root))
 
 
@@ -80,12 +79,12 @@ def cache_folder(place: Place) -> Path:
     if told := os.environ.get("PERFLINT_CACHE_DIR"):
         return Path(told).expanduser().absolute()
     if place.file:
-        named = _table(place.file).get("cache-dir", Config.cache_dir)
+        named = _table(place.file).get("cache-dir", Config().cache_dir)
         return place.root / Path(_folder_name(place.label("cache-dir"), named)).expanduser()
     marks = (".git", "pyproject.toml")
     above = (place.root, *place.root.parents)
     near = (folder for folder in above if any((folder / mark).exists() for mark in marks))
-    return next(near, Path.cwd()) / Config.cache_dir
+    return next(near, Path.cwd()) / Config().cache_dir
 
 
 def common_folder(paths: Iterable[Path]) -> Path:
@@ -139,7 +138,7 @@ def _spec(pattern: str) -> GitIgnoreSpec:
 
 @cache
 def _ignoring(config: Config, codes: tuple[str, ...]) -> Config:
-    return replace(config, ignore=(*config.ignore, *codes))
+    return config._replace(ignore=(*config.ignore, *codes))
 
 
 # Where the settings are.
@@ -270,7 +269,7 @@ def _merge(
             )
     if "runtime_module" in changes:  # who names a module wants fixes that import from it
         changes.setdefault("runtime_fixes", True)
-    return replace(config, **changes)
+    return config._replace(**changes)
 
 
 def _strings(label: str, value: object) -> tuple[str, ...]:

@@ -13,12 +13,7 @@ def encode(outcome: Outcome) -> bytes:
     """The findings of an outcome; empty for none."""
     if not outcome.active and not outcome.suppressed:
         return b""
-    return json.dumps([outcome.active, outcome.suppressed], default=_fields, separators=(",", ":")).encode()
-
-
-def _fields(value: object) -> list[object]:
-    """The fields of a Finding or a Fix, in order."""
-    return list(vars(value).values())
+    return json.dumps([outcome.active, outcome.suppressed], separators=(",", ":")).encode()
 
 
 def decode(text: bytes) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:

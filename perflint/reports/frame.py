@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from difflib import SequenceMatcher
 from itertools import islice
 
 from perflint.fixing.edits import apply
@@ -64,9 +63,14 @@ def _changes(source: Source, edits: Iterable[Edit]) -> Iterator[tuple[str, str]]
         moved = (Edit(Span(span.start - start, span.end - start), text) for span, text in hunk)
         old = _LINE_END.split(source.slice(start, end))
         new = _LINE_END.split(apply(source.data[start:end], moved).decode())
-        if len(old) + len(new) > COMPARED:  # all of it would not be shown anyway
+        if len(old) + len(new) > COMPARED or set(old).isdisjoint(
+            new
+        ):  # not all of it would be shown, or all differs
             yield from (("-", line) for line in old)
+            yield from (("+", line) for line in new)
         else:
+            from difflib import SequenceMatcher  # seldom needed
+
             for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
                 if tag != "equal":
                     yield from (("-", line) for line in old[i:j])

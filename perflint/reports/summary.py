@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from perflint.model.diagnostics import Applicability, Finding, Severity
 from perflint.model.outcome import Outcome
 from perflint.reports.style import Style
 
 
-@dataclass
 class Tally:
     """Counts the findings of a run as they pass through."""
 
-    files: int = 0
-    flagged: int = 0  # files with findings
-    suppressed: int = 0
-    rules: Counter[tuple[str, str]] = field(default_factory=Counter)  # by code and name
-    severities: Counter[Severity] = field(default_factory=Counter)
-    fixes: Counter[Applicability] = field(default_factory=Counter)
-    fixable: Counter[str] = field(default_factory=Counter)  # codes, with a fix that can be applied
+    def __init__(self) -> None:
+        self.files = 0
+        self.flagged = 0  # files with findings
+        self.suppressed = 0
+        self.rules = Counter[tuple[str, str]]()  # by code and name
+        self.severities = Counter[Severity]()
+        self.fixes = Counter[Applicability]()
+        self.fixable = Counter[str]()  # codes, with a fix that can be applied
 
     def through(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         for outcome in outcomes:
@@ -30,10 +29,11 @@ class Tally:
 
     def add(self, outcome: Outcome) -> None:
         self.files += 1
-        self.flagged += bool(outcome.active)
         self.suppressed += len(outcome.suppressed)
-        for finding in outcome.active:
-            self._count(finding)
+        if outcome.active:
+            self.flagged += 1
+            for finding in outcome.active:
+                self._count(finding)
 
     def _count(self, finding: Finding) -> None:
         self.rules[finding.code, finding.name] += 1

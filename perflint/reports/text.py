@@ -20,7 +20,7 @@ def _lines(outcome: Outcome, finding: Finding, style: Style) -> Iterator[str]:
     yield headline(outcome, finding, style)
     if outcome.source is None:
         return
-    # With `difflib`, which nobody needs where nothing is found.
+    # Which nobody needs where nothing is found.
     from perflint.reports.frame import diff, frame
 
     source = outcome.source
