@@ -22,7 +22,7 @@ Kind = Literal["data", "figures", "path", "mount", "code", "server"]
 # about somebody's project.
 _PATH = re.compile(r"(^|/)_*(debug|pprof|heapdump|profiler|profiling|tracemalloc)(/(?!.*[<{])|$)", re.I)
 _MODULE = re.compile(r"(^|[._])(debug|pprof|profiler|profiling)([._]|$)", re.I)
-_MOUNTS = {"mount": 1, "include_router": 0, "register_blueprint": 0, "add_router": 1}
+MOUNTS = {"mount": 1, "include_router": 0, "register_blueprint": 0, "add_router": 1}
 _CALLER = re.compile(r"^(auth|current|request)_?user(_id)?$|^user$")  # `request.state.auth_user`
 _MIDDLEWARE = {"middleware", "after_request", "before_request", "after_app_request", "before_app_request"}
 _PASSES = {"dispatch", "__call__", "process_response", "process_request", "process_view"}
@@ -158,7 +158,7 @@ def _router(route: Route | None) -> ast.expr | None:
 def _mountings(outline: Outline, router: ast.expr | None) -> Iterator[ast.Call]:
     if isinstance(router, ast.Name):
         for call, _ in outline.calls:
-            place = _MOUNTS.get(leaf(call.func))
+            place = MOUNTS.get(leaf(call.func))
             if place is not None and any(
                 isinstance(item, ast.Name) and item.id == router.id for item in call.args
             ):
@@ -168,7 +168,7 @@ def _mountings(outline: Outline, router: ast.expr | None) -> Iterator[ast.Call]:
 def _mounts(outline: Outline) -> Iterator[Page]:
     """`app.include_router(debug.router)`, `app.mount("/debug", pages)` of what another file makes."""
     for call, home in outline.calls:
-        place = _MOUNTS.get(leaf(call.func))
+        place = MOUNTS.get(leaf(call.func))
         if place is None or not isinstance(call.func, ast.Attribute) or len(call.args) <= place:
             continue
         name = outline.qualified(call.args[place], home.bound)

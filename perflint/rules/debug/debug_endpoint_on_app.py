@@ -48,7 +48,7 @@ import libcst as cst
 
 from perflint.analysis.exposure import dumps
 from perflint.analysis.exposure.guards import development
-from perflint.analysis.exposure.pages import Page, pages
+from perflint.analysis.exposure.pages import MOUNTS, Page, pages
 from perflint.analysis.exposure.routes import FRAMEWORKS
 from perflint.analysis.exposure.values import call_at
 from perflint.analysis.facts import Gate
@@ -61,6 +61,10 @@ _WORDS = (
     *(b"eval(", b"exec(", b"py-spy", b"memray", b"austin"),
 )
 # One of the words, but for what is written to a log: `log.debug(`.
+_PATHS = re.compile(
+    rb"[\"'/}]_*(?:debug|pprof|heapdump|profiler|profiling|tracemalloc)[\"'/{]", re.I
+)  # of a page
+_CALLED = (b"eval(", b"exec(", *map(str.encode, MOUNTS))
 _SPOKEN = re.compile(
     rb"(?<!\.)debug|debug(?!\()|" + b"|".join(re.escape(word) for word in _WORDS if word != b"debug")
 )
@@ -70,8 +74,11 @@ def _hopeful(sketch: Sketch) -> bool:
     facts = sketch.facts
     if development(facts.source.path):
         return False
-    named = sketch.mentions(*dumps.NAMES) or not facts.packages.isdisjoint(dumps.PACKAGES)
-    if not named and not any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts):
+    named = not facts.packages.isdisjoint(dumps.PACKAGES) or sketch.mentions(*dumps.NAMES)
+    if not named and not (
+        (_PATHS.search(facts.source.data) or any(map(facts.holds, _CALLED)))
+        and any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts)
+    ):
         return False
     return not pages(sketch.facts.outline).keys().isdisjoint(sketch.of(ast.Call))
 
