@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
@@ -80,6 +81,12 @@ class Sketch:
     def file_mentions(self, *names: str) -> bool:
         """Whether the file's text holds any of the qualified names, as the file imports them."""
         return any(self.facts.holds(text.encode()) for text in self.facts.written(names))
+
+    def mentioned_elsewhere(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Whether the file's text has the function's name anywhere but behind its `def`."""
+        name = re.compile(rb"\b%s\b" % re.escape(function.name.encode()))
+        first = name.search(self.facts.source.data)
+        return first is None or name.search(self.facts.source.data, first.end()) is not None
 
     def calls_to(self, *names: str) -> list[ast.Call]:
         """The calls that are written as any of the qualified names, as the file imports them."""

@@ -199,8 +199,13 @@ def _may_handle(function: FunctionNode) -> bool:
 
 def starts_in(sketch: Sketch) -> bool:
     """Whether something of this file starts a function of the region as a thread, process or task."""
-    roles = sketch.facts.outline.once(Roles)
-    return any(roles.starts(function) for function in sketch.functions)
+    named = [item for item in sketch.functions if item.name == "run" or sketch.mentioned_elsewhere(item)]
+    return bool(named) and any(map(sketch.facts.outline.once(Roles).starts, named))
+
+
+def handles(sketch: Sketch) -> bool:
+    """Whether a server calls a function of the region once per request, message or connection."""
+    return may_handle(sketch) and any(map(sketch.facts.outline.once(Roles).handler, sketch.functions))
 
 
 def is_cleanup(tree: Tree, node: cst.CSTNode, element: cst.BaseExpression | None = None) -> bool:

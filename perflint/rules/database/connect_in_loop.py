@@ -50,7 +50,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.piles import starts_up
-from perflint.analysis.concurrency.roles import Roles, is_cleanup
+from perflint.analysis.concurrency.roles import handles, is_cleanup
 from perflint.analysis.connections.reuse import kept, same_in_function, same_in_loop, starts_work
 from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
@@ -81,7 +81,7 @@ def _hopeful(sketch: Sketch) -> bool:
     made = sketch.calls_to(*_SPELLINGS)
     if not set(made).isdisjoint(sketch.repeated(ast.Call)):
         return True
-    return bool(made) and any(map(sketch.facts.outline.once(Roles).handler, sketch.functions))
+    return bool(made) and handles(sketch)
 
 
 rule = Rule(

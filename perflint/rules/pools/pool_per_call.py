@@ -48,7 +48,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.fates import reads_all
 from perflint.analysis.concurrency.piles import one_at_a_time, starts_up
-from perflint.analysis.concurrency.roles import Roles, is_cleanup
+from perflint.analysis.concurrency.roles import handles, is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
 from perflint.analysis.match import contains, dotted, names_in
@@ -71,9 +71,9 @@ def _hopeful(sketch: Sketch) -> bool:
     made = {*sketch.calls("Pool"), *sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)}
     if not made.isdisjoint(sketch.repeated(ast.Call)):
         return True
-    outline = sketch.facts.outline
-    handler = outline.once(Roles).handler
-    return bool(made) and any(handler(item) or _called_in_a_loop(item, outline) for item in sketch.functions)
+    named = [item for item in sketch.functions if sketch.mentioned_elsewhere(item)] if made else []
+    looped = any(_called_in_a_loop(item, sketch.facts.outline) for item in named)
+    return looped or (bool(made) and handles(sketch))
 
 
 rule = Rule(
