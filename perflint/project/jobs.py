@@ -6,14 +6,16 @@ A job is a plain value that worker processes receive once and call with each pat
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from perflint.analysis import engine, registry
 from perflint.model.config import Config
 from perflint.model.outcome import Outcome
 from perflint.model.source import Source, SourceError
 from perflint.project import settings
-from perflint.project.cache import State, read
+
+if TYPE_CHECKING:
+    from perflint.project.cache import State
 
 
 class Check(NamedTuple):
@@ -54,6 +56,8 @@ class Recorded(NamedTuple):
         self.check.prepare()
 
     def __call__(self, path: Path) -> tuple[Outcome, State | None]:
+        from perflint.project.cache import read  # with SQLite, which a run without the cache does not load
+
         try:
             raw, state = read(path)
         except OSError as error:
