@@ -15,26 +15,33 @@ from perflint.analysis.marks import REBINDING, Mark, marked
 from perflint.analysis.needles import probe
 from perflint.analysis.regions import NOWHERE, Region, Spots
 from perflint.analysis.shown import Shown
-from perflint.analysis.skeleton import Skeleton, Unclear
+from perflint.analysis.skeleton import Skeleton, Unclear, unclosed
 from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
-# What a statement with the mark shows; so may others. Strings are blank.
-_SHOWN: dict[Mark, re.Pattern[bytes]] = {
-    Mark.ADD: re.compile(rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"),
-    Mark.REBIND_ADD: re.compile(rb"\+(?!=)"),
-    Mark.REBIND_OR: re.compile(rb"\|(?!=)"),
-    Mark.REBIND_TEXT: re.compile(rb"%(?!=)|[fF][rR]?[\"']|\.[\s\\]*(?:format|join)\b"),
-    Mark.REBIND_DISPLAY: re.compile(rb"[\[({,=][\s\\#]*\*"),
-    Mark.REBIND_COPY: re.compile(rb"\b(?:dict|union)\b"),
-    Mark.ADD_ONE: re.compile(rb"[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"),
-    Mark.COLLECT: re.compile(  # the first statement behind a colon, or one that spans lines
-        rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\.[\s\\]*(?:append|add)\b"
-        rb"|:[ \t#\r]*\n[\s\\#]*[(\[{]"
-    ),
-}
+# What a loop shows that holds a statement with a mark; so may others. Strings are blank.
+_GROWN = re.compile(
+    rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"  # Mark.ADD
+    rb"|[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"  # ADD_ONE
+)
+_COLLECTS = re.compile(rb"\.[\s\\]*(?:append|add)\b")
+_FIRST = re.compile(rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\Z")  # before the first statement's method
+_OPENED_FIRST = re.compile(rb":[ \t#\r]*\n[\s\\#]*[(\[{]")  # that statement may span lines
+# A name at the start of a statement that is assigned and mentioned again; several targets may be anything. The last two
+# patterns are for f-strings, whose names are blank elsewhere, and for statements that go on in the next line.
+_STARTS = rb"(?:\n[ \t]*|[;:][ \t]*)"
+_REBOUND = re.compile(
+    _STARTS
+    + rb"(?:([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b|[\w(\[*][^\n=;:]*,[^\n=;]*=(?!=))"
+)
+_FORMATTED = re.compile(
+    _STARTS + rb"([A-Za-z_]\w*)[^\n=]*=(?!=)[^\n]*\b(?:[fF][rR]?|[rR][fF])[\"'][^\n]*\b\1\b"
+    rb"|\b(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')"
+)
+_F_STRINGS = (b"f'", b'f"', b"F'", b'F"', b"fr", b"fR", b"Fr", b"FR")
+_OPENED = re.compile(rb"=(?!=)[^\n]*[(\[{][^\n]*\n")
 
 # What gives an attribute, or a name that may be one of a class, a value that is no number, as far as a text shows.
 _SET = (
@@ -42,6 +49,7 @@ _SET = (
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
 
+_LINE = 400  # bytes of code before a method, at most
 _LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for its marks
 
 
@@ -156,19 +164,39 @@ class _Piece(Region):
         marks: set[Mark] = set()
         for span in self.loops:
             loop = self._skeleton.blank[slice(*span)]
-            shown = {mark for mark, pattern in _SHOWN.items() if pattern.search(loop)}
-            if shown:
-                marks |= shown & self._marked(span) if len(loop) < _LONG else shown
+            if _shows_marks(loop, self._source.data[slice(*span)]):
+                marks |= self._marked(span)
             if b":=" in loop:  # as the facts do
                 marks |= REBINDING
         return marks
 
     def _marked(self, span: Span) -> set[Mark]:
-        """The marks of a loop; all that there are where it cannot be read alone, as a comprehension's line."""
+        """The marks of a loop; all that there are where it cannot be read alone, as a comprehension's line, or is long."""
+        if span.end - span.start > _LONG:
+            return set(Mark)
         try:
             return marked(_parsed(self._source.data[slice(*span)]))
         except Unclear:
             return set(Mark)
+
+
+def _shows_marks(loop: bytes, written: bytes) -> bool:
+    """Whether a loop may hold a statement with a mark; `written` is the same with its strings."""
+    return bool(
+        _GROWN.search(loop)
+        or _REBOUND.search(loop)
+        or (any(start in written for start in _F_STRINGS) and _FORMATTED.search(written))
+        or b"\\\n" in loop
+        or any(unclosed(match.group()) > 0 for match in _OPENED.finditer(loop))
+        or _shows_collection(loop)
+    )
+
+
+def _shows_collection(loop: bytes) -> bool:
+    calls = [match.start() for match in _COLLECTS.finditer(loop)]
+    if calls and _OPENED_FIRST.search(loop):
+        return True
+    return any(_FIRST.search(loop[max(0, at - _LINE) : at]) for at in calls)
 
 
 def _parsed(text: bytes) -> list[ast.stmt]:

@@ -41,6 +41,7 @@ class Gate(NamedTuple):
     loop_text: tuple[bytes, ...] = ()  # needles that count only inside a loop
     loop: bool = False  # any needle counts only inside a `for` or `while` statement
     inner: bool = False  # outside of functions a needle counts only inside a loop
+    within: tuple[bytes, ...] = ()  # words that the region must hold besides, all of them
     imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
     sketch: Callable[[Sketch], bool] | None = None  # whether the syntax tree holds what the rule looks for
 
@@ -83,8 +84,15 @@ class Gate(NamedTuple):
 
     def admitted(self, facts: Facts) -> set[Region]:
         """The regions that hold one of the needles where it counts, or one of the marks."""
-        if not self._asks:
-            return {item for item in facts.every if (item.loops if self._looped(item) else item.parts)}
+        found = self._held(facts) if self._asks else self._open(facts)
+        for word in self.within if found else ():
+            found &= facts.spots(word).any
+        return found
+
+    def _open(self, facts: Facts) -> set[Region]:
+        return {item for item in facts.every if (item.loops if self._looped(item) else item.parts)}
+
+    def _held(self, facts: Facts) -> set[Region]:
         found = {region for mark in self.marks for region in facts.marked.get(mark, ())}
         for spots in (*map(facts.spots, self.text), *map(facts.spots, self.shown)):
             found |= spots.looped if self.loop else spots.inner if self.inner else spots.any

@@ -17,26 +17,42 @@ class Hopes:
 
     def __init__(self, rules: tuple[Rule, ...], config: Config) -> None:
         self.rules = rules
-        self._by_word: dict[bytes, list[tuple[int, Need]]] = defaultdict(list)
+        self._asked: dict[bytes, set[int]] = defaultdict(
+            set
+        )  # by a word that the rest of a rule's gate asks for
+        self._unasked: set[int] = set()  # the rules whose gates ask for none
+        self._sure: dict[bytes, set[int]] = defaultdict(set)  # by a word that is all of a need
+        self._unsure: dict[bytes, list[tuple[int, Need]]] = defaultdict(list)
         self._wordless: list[tuple[int, Need]] = []
-        self._packages = [frozenset(map(str.encode, rule.gate.imports)) for rule in rules]
+        self._within = [frozenset(rule.gate.within) for rule in rules]
         for number, rule in enumerate(rules):
+            self._ask(number, rule)
             for need in rule.gate.needs(config) or (Need(frozenset()),):
-                where = self._by_word[min(need.words)] if need.words else self._wordless
-                where.append((number, need))
+                if len(need.words) == 1 and need == Need(need.words):
+                    self._sure[min(need.words)].add(number)
+                elif need.words:
+                    self._unsure[min(need.words)].append((number, need))
+                else:
+                    self._wordless.append((number, need))
+
+    def _ask(self, number: int, rule: Rule) -> None:
+        words = {*map(str.encode, rule.gate.imports)} or (LOOPS if rule.gate.loop else set())
+        for word in words:
+            self._asked[word].add(number)
+        if not words:
+            self._unasked.add(number)
 
     def met(self, source: Source) -> tuple[Rule, ...]:
         """The rules that the file may hold something for."""
         words = source.words
-        admitted = [
-            not (packages and packages.isdisjoint(words)) and not (rule.gate.loop and words.isdisjoint(LOOPS))
-            for rule, packages in zip(self.rules, self._packages, strict=True)
-        ]
-        found = {number for number, need in self._wordless if admitted[number] and need.met(source)}
-        for word in self._by_word.keys() & words:
-            for number, need in self._by_word[word]:
-                if admitted[number] and number not in found and need.met(source):
-                    found.add(number)
+        asked = self._unasked.union(*(self._asked[word] for word in self._asked.keys() & words))
+        admitted = {number for number in asked if self._within[number] <= words}
+        sure: set[int] = set().union(*(self._sure[word] for word in self._sure.keys() & words))
+        found = admitted & sure
+        unsure = (item for word in self._unsure.keys() & words for item in self._unsure[word])
+        for number, need in (*self._wordless, *unsure):
+            if number in admitted and number not in found and need.met(source):
+                found.add(number)
         return tuple(self.rules[number] for number in sorted(found))
 
 

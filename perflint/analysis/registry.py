@@ -27,6 +27,7 @@ OWN = {
     "PRF002": "unused-suppression",
 }
 
+_INDEX = "perflint.rules.index"
 _NOWHERE = Span(0, 0)
 _UNLISTED = ("doc", "benchmark", "checks")  # fields of a rule that are not in the index
 
@@ -58,6 +59,8 @@ def written(package: str = "perflint.rules") -> Iterator[Rule]:
     """The rules of a package, whose modules are all loaded."""
     module = import_module(package)
     for info in pkgutil.walk_packages(module.__path__, f"{package}."):
+        if info.name == _INDEX:  # may be older than the rules
+            continue
         rule = getattr(import_module(info.name), "rule", None)
         if isinstance(rule, Rule):
             validate(rule, info.name)

@@ -48,3 +48,13 @@ BUILT_TO_SEARCH = (
 # `sum(xs, start)`: not what is surely one argument.
 _CALL = rb"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 SUM_FROM = Shown(b"sum", GAP + rb"\((?!(?:[^(),]|" + _CALL + rb")*\))")
+
+BARE_EXCEPT = Shown(b"except", GAP + rb":")
+
+# `[None] * n`, `n * [0]`, and bytes of one fill.
+_TIMES, _TIMED = _CLOSE + rb"\*(?!\*)", rb"\*" + _OPEN
+REPEATED = tuple(
+    Shown(needle, after, before)
+    for needle in (b"[None]", b"[0]", b"b'", b'b"')
+    for after, before in ((rb"['\"]*" + _TIMES, b""), (b"", _TIMED))
+)

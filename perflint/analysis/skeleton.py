@@ -7,8 +7,9 @@ the text is read by indentation, brackets and keywords. It may see a loop too ma
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 
 from perflint.model.diagnostics import Span
 
@@ -24,6 +25,7 @@ _QUOTED = re.compile(
 _CONTINUED = rb"(?:[ \t]|\\\r?\n)"
 _HEAD = re.compile(rb"\n[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
 _LOOP = re.compile(rb"\n[ \t\f]*(?:for|while|async" + _CONTINUED + rb"+for)\b")
+_INDENT = re.compile(rb"\n[ \t\f]*")
 _ELSE = re.compile(rb"else\b")
 _IMPORT = re.compile(rb"import\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
 _FROM = re.compile(rb"\bfrom\b(?:[.\w]|" + _CONTINUED + rb")+\Z")
@@ -51,7 +53,7 @@ class Skeleton:
         self.blank = self._text[1:]
         self.functions: list[Span] = []
         self.loops: list[Span] = []
-        if _odd(self._text) or _depth(self._text):
+        if _odd(self._text) or unclosed(self._text):
             raise Unclear
         self._run()
 
@@ -75,12 +77,20 @@ class Skeleton:
     def loops_in(self, function: Span) -> list[Span]:
         """The lines of the outermost loops of a function."""
         found: list[Span] = []
-        match = _LOOP.search(self._text, *function)
-        while match:
-            indent = len(match.group()) - len(match.group().lstrip()) - 1
-            found.append(Span(match.start(), self._end(match.start(), indent)))
-            match = _LOOP.search(self._text, found[-1].end, function.end)
+        first = bisect_left(self._heads, function.start)
+        for start in self._heads[first : bisect_left(self._heads, function.end)]:
+            if not found or start >= found[-1].end:
+                found.append(Span(start, self._end(start, self._indent(start))))
         return found
+
+    @cached_property
+    def _heads(self) -> list[int]:
+        """Where lines start with `for`, `while` or `async for`."""
+        return [match.start() for match in _LOOP.finditer(self._text)]
+
+    def _indent(self, line: int) -> int:
+        match = _INDENT.match(self._text, line)
+        return match.end() - line - 1 if match else 0
 
     def _run(self) -> None:
         decorated: Span | None = None  # the start of decorators, and their indentation
@@ -111,7 +121,7 @@ class Skeleton:
             end = match.start()
             if match.end() - end == indent + 1 and _ELSE.match(text, match.end()):
                 continue
-            at, depth = end, depth + _depth(text[at:end])
+            at, depth = end, depth + unclosed(text[at:end])
             if depth <= 0 and not text.endswith((b"\\", b"\\\r"), start, end):
                 return self._trimmed(start, end)
         return self._trimmed(start, len(text) - 1)
@@ -138,7 +148,7 @@ def _odd(text: bytes) -> bool:
     return bool(tabbed or returned) or not text.isascii() or any(mark in text for mark in _CONFLICTS)
 
 
-def _depth(text: bytes) -> int:
+def unclosed(text: bytes) -> int:
     """How many more brackets open than close."""
     opened = text.count(b"(") + text.count(b"[") + text.count(b"{")
     return opened - text.count(b")") - text.count(b"]") - text.count(b"}")

@@ -38,6 +38,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.garbage import number
 from perflint.analysis.outline import Home, Outline
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.shown import REPEATED
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
@@ -73,20 +74,8 @@ rule = Rule(
     since="0.1",
     fix="never",
     gate=Gate(
-        text=(
-            *(
-                b"bytearray(",
-                b"[None] *",
-                b"[None]*",
-                b"[0] *",
-                b"[0]*",
-                b"* [None]",
-                b"*[None]",
-                b"* [0]",
-                b"*[0]",
-            ),
-            *(b'b"\\0"', b"b'\\0'", b'b"\\x00"', b"b'\\x00'", b'b" "', b"b' '", b'b"x"', b"b'x'"),
-        ),
+        text=(b"bytearray(",),
+        shown=REPEATED,
         names=tuple(sorted(_ARRAYS)),
         sketch=_hopeful,
     ),

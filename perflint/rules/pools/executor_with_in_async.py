@@ -70,7 +70,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=_SPELLINGS, inner=True, sketch=_hopeful),
+    gate=Gate(names=_SPELLINGS, within=(b"async", b"with"), inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,

@@ -92,7 +92,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=_SPELLINGS, beside=_NEEDLES, inner=True, sketch=_hopeful),
+    gate=Gate(names=_SPELLINGS, beside=_NEEDLES, within=(b"async",), inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     tests=False,

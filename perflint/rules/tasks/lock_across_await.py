@@ -63,13 +63,11 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 
 
 def _hopeful(sketch: Sketch) -> bool:
+    if not sketch.file_mentions(*library.makers(library.THREAD_LOCKS)) or not sketch.of(ast.AsyncFunctionDef):
+        return False
     held = (block.body for block in sketch.of(ast.With) if any(map(_is_place, block.items)))
     acquired = {*sketch.methods("acquire")}.intersection(line.value for line in sketch.of(ast.Expr))
-    return bool(
-        sketch.of(ast.AsyncFunctionDef)
-        and (acquired or any(map(suspends, held)))
-        and sketch.file_mentions(*library.makers(library.THREAD_LOCKS))
-    )
+    return bool(acquired) or any(map(suspends, held))
 
 
 def _is_place(item: ast.withitem) -> bool:
@@ -84,7 +82,13 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"async",), imports=("threading", "multiprocessing"), inner=True, sketch=_hopeful),
+    gate=Gate(
+        text=(b"with", b".acquire"),
+        within=(b"async",),
+        imports=("threading", "multiprocessing"),
+        inner=True,
+        sketch=_hopeful,
+    ),
     doc=__doc__,
     benchmark=None,
 )

@@ -57,6 +57,7 @@ from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, last_name, names_in
 from perflint.analysis.rewrite import indentation
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.shown import BARE_EXCEPT
 from perflint.analysis.sketch import Sketch, dotted_text, suspends
 from perflint.analysis.tree import Loop, walk, walk_scope
 from perflint.fixing.imports import import_edit
@@ -103,7 +104,9 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b"except:", b"except :", b"except  :", b"except\t:", b"except\\", b"BaseException"),
+        text=(b"BaseException",),
+        shown=(BARE_EXCEPT,),
+        within=(b"async",),
         names=_SPELLINGS,
         inner=True,
         sketch=_hopeful,
