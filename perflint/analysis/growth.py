@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from perflint.analysis.likely import pairs
 from perflint.analysis.match import Form
-from perflint.analysis.sketch import Sketch
+from perflint.analysis.sketch import Sketch, dotted_text
 
 
 class Grown(NamedTuple):
@@ -98,6 +98,25 @@ def regrown(target: ast.expr, value: ast.expr) -> bool:
     return place is not None and any(
         written(part) == place for part in ast.walk(value) if isinstance(part, ast.expr)
     )
+
+
+def rejoined(sketch: Sketch, node: ast.Assign, functions: tuple[str, ...]) -> bool:
+    """Whether the value may be what one of the functions, `append` or a method of such a result returns; yes for
+    items: `frame.loc[len(frame)] = row`."""
+    value, joins = node.value, sketch.facts.written(functions)
+    while not isinstance(node.targets[0], ast.Subscript):
+        match value:
+            case ast.Call(func=ast.Attribute(value=inner, attr=method) as function):
+                if method == "append" or dotted_text(function) in joins:
+                    return True
+                value = inner
+            case ast.Subscript(value=inner):
+                if dotted_text(inner) in joins:
+                    return True
+                value = inner
+            case _:
+                return isinstance(value, ast.Call) and dotted_text(value.func) in joins
+    return True
 
 
 def _items(node: ast.expr) -> list[str | None]:

@@ -13,7 +13,7 @@ from functools import cache
 
 from perflint.analysis import library
 from perflint.analysis.likely import Likely
-from perflint.analysis.outline import Home, Outline, Store, is_none
+from perflint.analysis.outline import Definition, Home, Outline, Store, is_none
 from perflint.analysis.sketch import Sketch, dotted_text
 
 Kinds = frozenset[str]
@@ -41,7 +41,14 @@ def own(sketch: Sketch, name: str) -> bool:
     if not sketch.region.function or any(name in node.names for node in declared):
         return False
     likely = sketch.once(Likely)
-    return name in likely.bindings and likely.local(name)
+    return name in likely.bindings and likely.local(name) and name not in sketch.once(_outside)
+
+
+def _outside(sketch: Sketch) -> set[str]:
+    """The names in the decorators and defaults of the region's function, which mean those of the scope around."""
+    node = sketch.region.node
+    head = [*node.decorator_list, node.args] if isinstance(node, Definition) else []
+    return {part.id for item in head for part in ast.walk(item) if isinstance(part, ast.Name)}
 
 
 class _Possible:

@@ -159,6 +159,16 @@ def repeats(*words: str) -> Callable[[Sketch], bool]:
     return lambda sketch: not set(sketch.calls(*words)).isdisjoint(sketch.repeated(ast.Call))
 
 
+def entering(*names: str) -> Callable[[Sketch], bool]:
+    """A gate's question: whether one of the functions is called, and a `with` enters that or a name."""
+
+    def hopeful(sketch: Sketch) -> bool:
+        opened = sketch.calls_to(*names)
+        return bool(opened) and any(isinstance(item, ast.Name) or item in opened for item in sketch.entered)
+
+    return hopeful
+
+
 def suspends(body: Iterable[ast.AST]) -> bool:
     """Whether a coroutine may give way to others somewhere in the statements, nested functions included."""
     parts = (part for node in body for part in ast.walk(node))

@@ -11,8 +11,11 @@ import libcst as cst
 from perflint.analysis.concurrency.nouns import meaning
 from perflint.analysis.concurrency.origins import counted
 from perflint.analysis.flow import bound_names
+from perflint.analysis.likely import Likely
 from perflint.analysis.match import dotted, root
+from perflint.analysis.possible import own
 from perflint.analysis.sizes import Size
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -58,6 +61,34 @@ def crowd(
     if acts and owned:
         return "few"
     return "acting" if acts else "own" if owned else "many"
+
+
+def may_be_many(sketch: Sketch, clause: ast.comprehension) -> bool:
+    """A gate's question: whether a comprehension's first clause may run over more than `crowd` takes for few."""
+    if clause.is_async:
+        return True
+    target, iterable = (cst.parse_expression(ast.unparse(part)) for part in (clause.target, clause.iter))
+    word = meaning(target, iterable)
+    return word == "data" or (word == "other" and not _there_already(sketch, clause.iter))
+
+
+def _there_already(sketch: Sketch, iterable: ast.expr) -> bool:
+    """Whether the items are surely not made on the way: an attribute, a view of a dict, a name of several values."""
+    match iterable:
+        case ast.Attribute():
+            return True
+        case ast.Call(
+            func=ast.Attribute(value=owner, attr="values" | "items" | "keys"), args=[], keywords=[]
+        ):
+            return not (isinstance(owner, ast.Name) and owner.id in ("self", "cls"))  # a method of the file
+        case ast.Name(id=name) if own(sketch, name):
+            given = {item.arg for arguments in sketch.of(ast.arguments) for item in _parameters(arguments)}
+            return name in given or len(sketch.once(Likely).bindings[name]) > 1
+    return False
+
+
+def _parameters(arguments: ast.arguments) -> list[ast.arg]:
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
 
 
 def _made_on_the_way(context: Context, iterable: cst.BaseExpression | None) -> bool:

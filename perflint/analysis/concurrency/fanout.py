@@ -16,6 +16,7 @@ from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.match import dotted
 from perflint.analysis.outline import FunctionNode, Home, own_nodes
 from perflint.analysis.sizes import Size
+from perflint.analysis.sketch import Sketch, dotted_text
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # the context holds the analyses of this package
 GATHERING = ("asyncio.gather", "asyncio.wait", "asyncio.as_completed")
 
 _TASK_MAKERS = {"asyncio.create_task", "asyncio.ensure_future", "asyncio.wait_for", "asyncio.shield"}
+_MAKERS = library.spellings(_TASK_MAKERS)
 # Methods that wait for what runs already, or hand the work to a scheduler with a bound of its own.
 _EXISTING = re.compile(r"wait(_\w+)?$|join$|result$|exception$|finished$|completed$|done$")
 _SCHEDULED = {"spawn", "schedule", "submit", "enqueue", "enqueue_job", "apply_async"}
@@ -78,6 +80,17 @@ def fan(context: Context, call: cst.Call) -> Fan | None:
         if element is not None and _starts(context, element):
             return Fan(call, function, argument, source, element)
     return None
+
+
+def may_start(sketch: Sketch, element: ast.expr) -> bool:
+    """A gate's question: whether the element may be new work, as `_starts` has it."""
+    while isinstance(element, ast.IfExp):
+        element = element.body
+    match element:
+        case ast.Call(func=ast.Attribute(attr=method) as function):
+            made = dotted_text(function) in sketch.facts.written(_MAKERS)
+            return made or not (_EXISTING.match(method) or method in _SCHEDULED)
+    return isinstance(element, ast.Call)
 
 
 def gathered(context: Context, comp: cst.CSTNode) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import PurePath
 from typing import Literal, NamedTuple
@@ -216,6 +216,15 @@ def is_cleanup(tree: Tree, node: cst.CSTNode, element: cst.BaseExpression | None
         or (isinstance(above, cst.FunctionDef) and closes(above.name.value))
         for above in tree.ancestors(node)
     )
+
+
+def at_work(sketch: Sketch, calls: Iterable[ast.Call]) -> list[ast.Call]:
+    """A gate's question: those of the calls that stand in no clean-up code, as `is_cleanup` has it."""
+    ends: list[ast.AST] = [function for function in sketch.functions if closes(function.name)]
+    for node in sketch.of(ast.Try):
+        ends += (*node.handlers, *node.finalbody)
+    ending = {part for node in ends for part in ast.walk(node)}
+    return [call for call in calls if call not in ending]
 
 
 def closes(name: str) -> bool:

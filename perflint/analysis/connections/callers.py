@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from perflint.analysis.connections import clients
+from perflint.analysis.connections.clients import CALLS
 from perflint.analysis.connections.hosts import names_a_place
 from perflint.analysis.outline import Definition, FunctionNode, leaf, own_nodes
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
 
-_MAPS = {"map", "imap", "imap_unordered", "starmap"}
+MAPS = {"map", "imap", "imap_unordered", "starmap", "map_async"}
+RUNNERS = MAPS | {"submit", "apply_async", "to_thread", "run_in_executor", "run_sync"}
+_CALLING = MAPS - {"map_async"}
 _ATTEMPT = re.compile(r"(^_$|attempt|retry|retries|tries|trial)")
+
+
+def asking(*functions: str) -> Callable[[Sketch], bool]:
+    """A gate's question: whether one of the functions is called in a loop, or by what it is handed to.
+
+    Where the library has sessions, calls outside of loops count too: what makes several, and handlers.
+    """
+    elsewhere = tuple(name for name in functions if CALLS.get(name) is not clients.URLLIB)
+
+    def hopeful(sketch: Sketch) -> bool:
+        again = set(sketch.calls_to(*functions)).intersection(sketch.repeated(ast.Call))
+        return bool(again or sketch.calls(*RUNNERS) or sketch.calls_to(*elsewhere))
+
+    return hopeful
 
 
 def called_per_item(context: Context, function: FunctionNode, hosts: bool = True) -> bool:
@@ -67,7 +86,7 @@ def handed_function(context: Context, node: cst.BaseExpression) -> cst.BaseExpre
 
 
 def _mapped(call: ast.Call) -> bool:
-    return leaf(call.func) in _MAPS and bool(call.args)
+    return leaf(call.func) in _CALLING and bool(call.args)
 
 
 def _loops(tree: ast.Module) -> Iterator[tuple[set[str], Iterable[ast.AST]]]:

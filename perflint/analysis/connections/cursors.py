@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING, NamedTuple
 
 import libcst as cst
 
-from perflint.analysis.connections.lifetimes import lifetime
+from perflint.analysis.connections.lifetimes import kept, lifetime
 from perflint.analysis.database import drivers
 from perflint.analysis.database.drivers import Driver
 from perflint.analysis.database.receivers import Receiver, receiver
+from perflint.analysis.likely import assigned
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
-from perflint.analysis.sketch import Sketch
+from perflint.analysis.sketch import Sketch, awaited_for
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
@@ -32,9 +34,13 @@ class Cursor(NamedTuple):
 
 
 def may_open(sketch: Sketch) -> bool:
-    """A gate's question: whether a cursor may be bound to a name."""
+    """A gate's question: whether a cursor may be bound to a name, and stay there."""
     words = ("cursor", "execute") if "sqlite3" in sketch.facts.packages else ("cursor",)
-    return not sketch.bound.isdisjoint((*sketch.calls(*words), *sketch.calls_to("psycopg.ServerCursor")))
+    opened = {*sketch.calls(*words), *sketch.calls_to("psycopg.ServerCursor")}
+    return any(
+        isinstance(target, ast.Name) and awaited_for(value) in opened and kept(sketch, target.id)
+        for target, value, _ in assigned(sketch)
+    )
 
 
 def cursor(context: Context, node: cst.Call) -> Cursor | None:

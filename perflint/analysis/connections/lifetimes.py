@@ -5,6 +5,7 @@ What escapes the function is somebody else's to close, and silence is right.
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -12,6 +13,9 @@ import libcst as cst
 
 from perflint.analysis.concurrency.fates import loads
 from perflint.analysis.match import last_name
+from perflint.analysis.outline import leaf
+from perflint.analysis.possible import own
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension, Function
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -72,6 +76,20 @@ def lifetime(context: Context, name: cst.Name) -> Lifetime | None:
     ends = tuple(end for read in reads for end in _end(context, read))
     escapes = captured or any(escaping(context, read) for read in reads)
     return Lifetime(name, reads, escapes, ends)
+
+
+def kept(sketch: Sketch, name: str) -> bool:
+    """A gate's question: whether a local of the region may neither be closed nor get out of the function."""
+    if not own(sketch, name):
+        return True
+    given: list[ast.expr | None] = [node.value for node in sketch.of(ast.Return)]
+    given += [node.value for node in sketch.of(ast.Yield)]
+    given += [node.value for node in sketch.of(ast.Assign)]
+    for call in sketch.of(ast.Call):
+        if leaf(call.func) not in _HARMLESS:  # which keeps nothing of it; others do, or close it
+            given += [*call.args, *(item.value for item in call.keywords)]
+    given += [call.func.value for call in sketch.calls(*CLOSING) if isinstance(call.func, ast.Attribute)]
+    return not any(isinstance(item, ast.Name) and item.id == name for item in given)
 
 
 def owned_elsewhere(context: Context, node: cst.CSTNode) -> bool:

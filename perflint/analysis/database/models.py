@@ -10,6 +10,7 @@ import libcst as cst
 from perflint.analysis.database import stores
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
+from perflint.analysis.possible import may_be
 from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk_scope
 
@@ -20,7 +21,6 @@ Orm = Literal["django", "peewee"]
 
 _GETTERS = {"get_model", "get_user_model"}
 _MANAGERS = {"objects", "_default_manager", "_base_manager"}
-_STORED = {"flush", "create", *stores.WRITING}
 _PEEWEE = {"peewee", "playhouse"}
 _OTHERS = {"mongoengine", "django_mongoengine", "tortoise", "ormar", "piccolo"}  # `objects` of another kind
 _SIGNALS = {"pre_save", "post_save", "m2m_changed", "pre_init", "post_init", "receiver"}
@@ -42,8 +42,13 @@ def may_write(sketch: Sketch) -> bool:
     stored = not sketch.facts.packages.isdisjoint(stores.PACKAGES)
     for node in sketch.looped(ast.Expr):
         match awaited_for(node.value):
-            case ast.Call(func=ast.Attribute(attr=method)) if stored and method in _STORED:
+            case ast.Call(func=ast.Attribute(attr="flush" | "create")) if stored:
                 return True
+            case ast.Call(func=ast.Attribute(value=owner, attr=method)) if (
+                stored and method in stores.WRITING
+            ):
+                if may_be(sketch, owner, stores.writers(method)):
+                    return True
             case ast.Call(func=ast.Attribute(value=ast.Attribute(attr=manager), attr="create" | "acreate")):
                 if manager in _MANAGERS:
                     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -48,6 +49,12 @@ READING = frozenset().union(*READS.values())
 PACKAGES = tuple(
     sorted({*drivers.IMPORTS, "peewee", "playhouse", "pymongo", "motor", "redis", "boto3", "elasticsearch"})
 )
+
+
+@cache
+def writers(method: str) -> frozenset[str]:
+    """The types that have the method, for one object."""
+    return frozenset(kind for kind, methods in WRITES.items() if method in methods)
 
 
 def bulk(context: Context, node: cst.Call, table: Table) -> str | None:

@@ -44,7 +44,7 @@ import libcst as cst
 
 from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
-from perflint.analysis.growth import regrown
+from perflint.analysis.growth import regrown, rejoined
 from perflint.analysis.match import dotted
 from perflint.analysis.patterns.containers import glance, growing_in, made
 from perflint.analysis.rule import Benchmark, Context, Rule
@@ -66,7 +66,9 @@ _SIZES = frozenset({"shape", "size", "ndim", "dtype", "empty", "columns", "devic
 
 def _hopeful(sketch: Sketch) -> bool:
     made = (node for node in sketch.looped(ast.Assign) if len(node.targets) == 1)
-    return any(regrown(node.targets[0], node.value) for node in made)
+    return any(
+        regrown(node.targets[0], node.value) and rejoined(sketch, node, tuple(_JOINS)) for node in made
+    )
 
 
 rule = Rule(

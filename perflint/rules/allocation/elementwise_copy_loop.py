@@ -32,11 +32,13 @@ variable is read afterwards, where a nested function uses the container, and for
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.facts import Gate
+from perflint.analysis.likely import Likely
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains
 from perflint.analysis.patterns.collectors import (
@@ -54,9 +56,20 @@ from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
 
+_KINDS = {"append": "list", "add": "set"}
+
 
 def _hopeful(sketch: Sketch) -> bool:
-    return any(copies for _, _, copies in collecting(sketch))
+    return any(copies and _may_hold(call, sketch) for _, call, copies in collecting(sketch))
+
+
+def _may_hold(call: ast.Call, sketch: Sketch) -> bool:
+    """Whether the receiver may be a list for `append`, a set for `add`."""
+    match call.func:
+        case ast.Attribute(value=ast.Name(id=name), attr=method):
+            likely = sketch.once(Likely)
+            return _KINDS[method] in likely.told(name) or likely.grows_only(name)
+    return False
 
 
 rule = Rule(
@@ -72,7 +85,6 @@ rule = Rule(
     benchmark=Benchmark(setup="source = ['x' * 7] * n", call="lines_of(source)"),
 )
 
-_KINDS = {"append": "list", "add": "set"}
 _BULK = {"append": "extend", "add": "update"}
 _ORDERED = ("range", "zip", "map", "filter", "enumerate", "reversed", "sorted", "list", "tuple", "str")
 _LONG = 40  # an iterable with a longer text is not repeated in the message

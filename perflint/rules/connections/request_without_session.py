@@ -50,7 +50,7 @@ import libcst as cst
 
 from perflint.analysis.concurrency.handlers import always_raises, covering
 from perflint.analysis.connections import clients
-from perflint.analysis.connections.callers import handed_function, plain_calls
+from perflint.analysis.connections.callers import MAPS, RUNNERS, asking, handed_function, plain_calls
 from perflint.analysis.connections.clients import CALLS, VERBS, Client
 from perflint.analysis.connections.hosts import first_that_works, host, rare, url_of
 from perflint.analysis.connections.loopback import SERVER
@@ -66,6 +66,8 @@ from perflint.analysis.tree import walk_scope
 from perflint.fixing.imports import import_edit, runtime_import
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity
 
+_NAMES = (*CALLS, *(f"requests.api.{verb}" for verb in VERBS))
+
 rule = Rule(
     code="PRF601",
     name="request-without-session",
@@ -74,7 +76,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=(*CALLS, *(f"requests.api.{verb}" for verb in VERBS))),
+    gate=Gate(names=_NAMES, sketch=asking(*_NAMES)),
     doc=__doc__,
     benchmark=Benchmark(
         setup=SERVER, call="titles(urls)", sizes=(1, 10, 100), needs=("requests",), measure="wall"
@@ -85,8 +87,6 @@ rule = Rule(
 _PAUSE = 5  # seconds between requests that make the cost of a connection small
 _POLL = 1  # the same for `while`, which asks until something is there
 _PER_CALL = ("verify", "cert", "proxies", "proxy", "trust_env")
-_MAPS = {"map", "imap", "imap_unordered", "starmap", "map_async"}
-_RUNNERS = _MAPS | {"submit", "apply_async", "to_thread", "run_in_executor", "run_sync"}
 _FIXED = (clients.REQUESTS, clients.HTTPX, clients.HTTPX2)
 _NAME = "session"
 
@@ -193,7 +193,7 @@ def _in_handler(node: cst.CSTNode, context: Context) -> bool:
 def _handed(node: cst.Call, context: Context) -> Iterator[Finding]:
     """`executor.map(requests.get, urls)`: threads that open a connection for each item."""
     name = last_name(node.func)
-    if name not in _RUNNERS or (name not in _MAPS and per_item(context, node, _PAUSE) is None):
+    if name not in RUNNERS or (name not in MAPS and per_item(context, node, _PAUSE) is None):
         return
     for item in node.args[:2]:
         work = handed_function(context, item.value)

@@ -58,6 +58,7 @@ from perflint.analysis.database.statements import text_of
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import entering
 from perflint.analysis.tree import Function
 from perflint.fixing.imports import import_edit
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -65,6 +66,7 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 _OPENING = {
     name for driver in DRIVERS if not driver.closes and not driver.asynchronous for name in driver.connects
 }
+_SPELLINGS = library.spellings(_OPENING)
 
 rule = Rule(
     code="PRF505",
@@ -74,7 +76,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=library.spellings(_OPENING)),
+    gate=Gate(names=_SPELLINGS, sketch=entering(*_SPELLINGS)),
     doc=__doc__,
     benchmark=None,
     service=True,

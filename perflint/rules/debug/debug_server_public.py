@@ -47,6 +47,7 @@ from perflint.analysis.exposure.hosts import address, loopback
 from perflint.analysis.exposure.servers import Listening, debugging, listening, reloading
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import spellings
+from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
@@ -60,8 +61,9 @@ _POSITION = 2  # the first that a switch has without its name
 def _hopeful(sketch: Sketch) -> bool:
     if development(sketch.facts.source.path):
         return False
-    known = {name for kind, name in METHODS if kind.partition(".")[0] in sketch.facts.packages}
-    calls = [*sketch.calls_to(*_SPELLINGS), *sketch.calls(*known)]
+    calls = sketch.calls_to(*_SPELLINGS)
+    for name in sorted({name for _, name in METHODS}):
+        calls += calls_on(sketch, frozenset(kind for kind, method in METHODS if method == name), name)
     calls += [call for call in sketch.calls("run", "run_server") if _names_both(call)]
     named = any(map(sketch.facts.holds, _SWITCHES))
     return any(named or len(call.args) > _POSITION for call in calls)

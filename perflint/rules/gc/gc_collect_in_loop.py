@@ -39,6 +39,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
+from perflint.analysis.concurrency.fates import forgotten
 from perflint.analysis.database.items import per_item
 from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.routes import routes
@@ -56,8 +57,16 @@ from perflint.analysis.garbage import (
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import FunctionNode, leaf
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    calls = sketch.calls_to("gc.collect")
+    listed = [node.elt for node in sketch.of(ast.ListComp)] + [node.elt for node in sketch.of(ast.SetComp)]
+    return forgotten(sketch, calls) or not set(calls).isdisjoint(listed)
+
 
 rule = Rule(
     code="PRF801",
@@ -67,7 +76,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="never",
-    gate=Gate(names=("gc.collect",)),
+    gate=Gate(names=("gc.collect",), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(
         setup="""

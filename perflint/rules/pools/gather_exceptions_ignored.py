@@ -38,9 +38,9 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.concurrency.fates import fate, loads
+from perflint.analysis.concurrency.fates import fate, forgotten, loads
 from perflint.analysis.concurrency.guarded import called, guarded
-from perflint.analysis.concurrency.roles import closes, is_cleanup
+from perflint.analysis.concurrency.roles import at_work, closes, is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import is_name, keyword, last_name
@@ -54,8 +54,23 @@ _GATHER = library.spellings(("asyncio.gather",))
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    words = (word for call in sketch.calls_to(*_GATHER) for word in call.keywords)
-    return any(word.arg == "return_exceptions" and is_constant(word.value, True) for word in words)
+    gathers = [call for call in sketch.calls_to(*_GATHER) if any(map(_returned, call.keywords))]
+    taken: set[ast.expr] = {*at_work(sketch, gathers)}
+    count = 0
+    while len(taken) > count:  # `run(wait_for(gather(..), 5))`
+        count = len(taken)
+        taken.update(call for call in sketch.of(ast.Call) if not taken.isdisjoint(_first(call)))
+    awaits = [node for node in sketch.of(ast.Await) if node.value in taken]
+    return forgotten(sketch, [*taken, *awaits])
+
+
+def _first(call: ast.Call) -> list[ast.expr]:
+    given = [*call.args, *(word.value for word in call.keywords)]
+    return [item.value if isinstance(item, ast.Starred) else item for item in given[:1]]
+
+
+def _returned(word: ast.keyword) -> bool:
+    return word.arg == "return_exceptions" and is_constant(word.value, True)
 
 
 rule = Rule(

@@ -53,7 +53,7 @@ from perflint.analysis.concurrency import handlers
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.gathering import repair
 from perflint.analysis.concurrency.guarded import called, guarded
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import at_work, is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.rule import Context, Rule
@@ -65,9 +65,27 @@ _GATHER = library.spellings(("asyncio.gather",))
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = [call for call in sketch.calls_to(*_GATHER) if not call.keywords]
-    several = [call for call in calls if call.args[1:] or any(isinstance(e, ast.Starred) for e in call.args)]
-    return bool(several) and any(node.handlers for node in sketch.of(ast.Try))
+    awaited = {node.value for node in sketch.of(ast.Await)}
+    calls = [call for call in sketch.calls_to(*_GATHER) if call in awaited and not call.keywords]
+    tries = [node for node in sketch.of(ast.Try) if node.handlers]
+    tried = {part for node in tries for item in node.body for part in ast.walk(item)}
+    return any(call in tried and _several(call) for call in at_work(sketch, calls))
+
+
+def _several(call: ast.Call) -> bool:
+    """Whether it may wait for several that are all made there: the others' owner may look after them."""
+    starred = any(isinstance(item, ast.Starred) for item in call.args)
+    return (starred or len(call.args) > 1) and all(map(_made, call.args))
+
+
+def _made(argument: ast.expr) -> bool:
+    match argument:
+        case ast.Starred(value=ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items)):
+            return all(isinstance(item, (ast.Call, ast.Starred)) for item in items)
+        case ast.Starred(value=ast.ListComp(elt=made) | ast.SetComp(elt=made) | ast.GeneratorExp(elt=made)):
+            return isinstance(made, ast.Call)
+        case ast.Starred(value=made) | made:
+            return isinstance(made, ast.Call)
 
 
 rule = Rule(

@@ -76,8 +76,15 @@ from perflint.analysis.concurrency.isolation import repair
 from perflint.analysis.facts import Gate
 from perflint.analysis.match import dotted, root
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
+
+
+def _hopeful(sketch: Sketch) -> bool:
+    counts = sketch.methods("task_done") if sketch.functions else []
+    return any(not call.args and not call.keywords for call in counts)
+
 
 rule = Rule(
     code="PRF402",
@@ -87,7 +94,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(text=(b"task_done",)),
+    gate=Gate(text=(b"task_done",), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
     service=True,

@@ -55,10 +55,10 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.concurrency.crowds import crowd, header
-from perflint.analysis.concurrency.fanout import GATHERING, Fan, Source, fan, inner_work, limited
+from perflint.analysis.concurrency.crowds import crowd, header, may_be_many
+from perflint.analysis.concurrency.fanout import GATHERING, Fan, Source, fan, inner_work, limited, may_start
 from perflint.analysis.concurrency.origins import switched
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import at_work, is_cleanup
 from perflint.analysis.facts import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.match import contains, names_in
@@ -77,8 +77,8 @@ _COLLECTS = ("list", "tuple", "set", "map")
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    starred = {*sketch.calls_to(*_STARRED)}
-    given = ((call in starred, item) for call in sketch.calls_to(*_SPELLINGS) for item in call.args)
+    starred, calls = sketch.calls_to(*_STARRED), at_work(sketch, sketch.calls_to(*_SPELLINGS))
+    given = ((call in starred, item) for call in calls for item in call.args)
     items = [
         item.value if isinstance(item, ast.Starred) else item
         for wanted, item in given
@@ -89,14 +89,20 @@ def _hopeful(sketch: Sketch) -> bool:
     bound += [(node.target, node.value) for node in sketch.of(ast.AnnAssign) if node.value is not None]
     parts = ((part, value) for target, value in bound for part in ast.walk(target))
     items += [value for part, value in parts if isinstance(part, ast.Name) and part.id in named]
-    return any(map(_many, items))
+    return any(_many(item, sketch) for item in items)
 
 
-def _many(node: ast.expr) -> bool:
-    """Whether it may hold one item for each of many: a comprehension, `map(..)`, a list that a loop fills."""
+def _many(node: ast.expr, sketch: Sketch) -> bool:
+    """Whether it may hold new work for each of many: a comprehension, `map(..)`, a list that a loop fills."""
     match node:
-        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.List(elts=[]):
+        case ast.List(elts=[]):
             return True
+        case (
+            ast.ListComp(work, [first, *_])
+            | ast.SetComp(work, [first, *_])
+            | ast.GeneratorExp(work, [first, *_])
+        ):
+            return may_start(sketch, work) and may_be_many(sketch, first)
         case ast.Call(func=function):
             return leaf(function) in _COLLECTS
     return False
