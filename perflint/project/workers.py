@@ -84,11 +84,6 @@ def _collect() -> None:
     gc.freeze()
 
 
-def _collect() -> None:
-    gc.collect()
-    gc.freeze()
-
-
 def cpus() -> int:
     """The processors that this process may use."""
     try:
