@@ -51,7 +51,7 @@ def _region(arguments: tuple[Any, ...], _: object) -> int:
 
 STAGES = (
     Stage("find files", "perflint.project.files:find"),
-    Stage("read", "perflint.project.jobs:read", _read),
+    Stage("read", "perflint.project.cache:read", _read),
     Stage("read", "perflint.project.jobs:Source"),
     Stage("load rules", "perflint.analysis.registry:rules"),
     Stage("words", "perflint.analysis.hopes:Hopes.met", _file),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from math import nan
 from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import changed
 
 from perflint.analysis import registry
 from perflint.analysis.facts import Gate
@@ -112,7 +112,7 @@ def test_what_waits_is_timed_by_the_clock_on_the_wall() -> None:
 
 
 def test_a_rule_about_losses_has_nothing_to_time() -> None:
-    rule = replace(made_up(), benchmark=None)
+    rule = changed(made_up(), benchmark=None)
     (measurement,) = bench.run([rule], [1, 2])
     assert not measurement.points and measurement.note == "not measured: the harm is no cost"
 

@@ -11,7 +11,7 @@ import pytest
 
 import perflint
 from perflint.cli import app, checking, commands, options, terminal
-from perflint.project import jobs
+from perflint.project import jobs, repairs
 
 WARNING = """\
 def path_of(names):
@@ -203,9 +203,9 @@ class TestFix:
 
     def test_a_file_that_cannot_be_written(self, run, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(path: Path, old: bytes, new: bytes) -> None:
-            raise jobs.WriteError(f"{path}: not written (no space left on device); left as it was")
+            raise repairs.WriteError(f"{path}: not written (no space left on device); left as it was")
 
-        monkeypatch.setattr(jobs, "replace", full)
+        monkeypatch.setattr(repairs, "replace", full)
         Path("a.py").write_text(WARNING)
         result = run("fix", "--select", "PRF102", "-q")
         assert (result.code, result.err) == (

@@ -3,6 +3,7 @@
 import sys
 import zipfile
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     plain = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]
     monkeypatch.setattr(sys, "meta_path", plain)
+    # A backport that some library brings along takes this away.
+    found = staticmethod(metadata.MetadataPathFinder.find_distributions)
+    monkeypatch.setattr(PathFinder, "find_distributions", found, raising=False)
     return tmp_path
 
 

@@ -1,7 +1,6 @@
 """The engine is pure, survives broken rules and files, and gates never change what it finds."""
 
 import ast
-import dataclasses
 import gc
 import pickle
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import libcst as cst
 import pytest
+from samples import changed
 
 from perflint.analysis import engine, hopes, planning, registry
 from perflint.analysis.facts import Gate
@@ -89,7 +89,7 @@ def test_a_gate_that_fails_admits(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(sketch):
         raise RecursionError
 
-    broken = dataclasses.replace(rule, gate=rule.gate._replace(sketch=fails))
+    broken = changed(rule, gate=rule.gate._replace(sketch=fails))
     monkeypatch.setattr(registry, "select", lambda config: (broken,))
     assert [item.code for item in check(SLOW)] == ["PRF102"]
 
@@ -189,12 +189,10 @@ def chosen(**options: tuple[str, ...]) -> set[str]:
     ],
 )
 def test_a_broken_rule_is_refused(change: dict[str, object], words: str) -> None:
-    from dataclasses import replace
-
     rule = registry.find("PRF102")
     assert rule is not None
     with pytest.raises(registry.RegistryError, match=words):
-        registry.validate(replace(rule, **change), "acme.chained_str_self_concat")
+        registry.validate(changed(rule, **change), "acme.chained_str_self_concat")
 
 
 def test_what_nothing_can_be_found_in_loads_no_rules() -> None:

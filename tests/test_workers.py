@@ -15,7 +15,7 @@ from samples import SLOW_PATH
 from perflint.analysis import engine
 from perflint.model.config import Config
 from perflint.model.diagnostics import Applicability, Finding
-from perflint.project import jobs, workers
+from perflint.project import jobs, repairs, workers
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert "no such file" in check(tmp_path / "vanished.py")[0].message
     assert "cannot be read: " in check(tmp_path)[0].message
     assert (
-        jobs.Fix(jobs.Check(Config(), tmp_path), Applicability.SAFE)(tmp_path).outcome.active[0].code
+        repairs.Fix(jobs.Check(Config(), tmp_path), Applicability.SAFE)(tmp_path).outcome.active[0].code
         == "PRF000"
     )
 
@@ -166,7 +166,7 @@ def test_our_own_errors_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(engine, "check", broken)
     (finding,) = check(path)
     assert (finding.code, finding.message) == ("PRF001", "perflint crashed here: ZeroDivisionError: oops")
-    fixed = jobs.Fix(jobs.Check(Config(), tmp_path), Applicability.SAFE)(path)
+    fixed = repairs.Fix(jobs.Check(Config(), tmp_path), Applicability.SAFE)(path)
     assert [finding.code for finding in fixed.outcome.active] == ["PRF001"]
 
 
@@ -178,8 +178,8 @@ def test_per_file_ignores_hold(tmp_path: Path) -> None:
     assert not jobs.Check(config, tmp_path)(path).active
 
 
-def fix(path: Path, *, write: bool = True, allow: Applicability = Applicability.SAFE) -> jobs.Fixed:
-    return jobs.Fix(jobs.Check(Config(), path.parent), allow, write)(path)
+def fix(path: Path, *, write: bool = True, allow: Applicability = Applicability.SAFE) -> repairs.Fixed:
+    return repairs.Fix(jobs.Check(Config(), path.parent), allow, write)(path)
 
 
 def test_fixing_writes_only_what_it_should(tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def test_a_file_that_changed_meanwhile_is_left_alone(tmp_path: Path, monkeypatch
         path.write_text("x = 1\n")
         replace(path, old, new)
 
-    replace = jobs.replace
-    monkeypatch.setattr(jobs, "replace", meanwhile)
+    replace = repairs.replace
+    monkeypatch.setattr(repairs, "replace", meanwhile)
     fixed = fix(path)
     assert "changed on disk" in fixed.error
     assert not fixed.applied

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -37,14 +36,20 @@ class Store(NamedTuple):
     home: Home
 
 
-@dataclass(eq=False)
 class Home:
     """Where a node stands: its function, class and the functions around, innermost first."""
 
-    functions: tuple[FunctionNode, ...] = ()
-    owner: ast.ClassDef | None = None  # the class whose method (or body) holds the node
-    loops: int = 0  # `for` and `while` statements around it, within its function
-    bound: frozenset[str] = field(default_factory=frozenset)  # parameters of the functions around
+    def __init__(
+        self,
+        functions: tuple[FunctionNode, ...] = (),
+        owner: ast.ClassDef | None = None,
+        loops: int = 0,
+        bound: frozenset[str] = frozenset(),
+    ) -> None:
+        self.functions = functions
+        self.owner = owner  # the class whose method (or body) holds the node
+        self.loops = loops  # `for` and `while` statements around it, within its function
+        self.bound = bound  # parameters of the functions around
 
     @property
     def function(self) -> FunctionNode | None:

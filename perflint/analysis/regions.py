@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from perflint.analysis.marks import Mark
 from perflint.model.diagnostics import Span
 
 
-@dataclass(eq=False)
 class Region:
     """An outermost function, or (with `function` false) the module's code outside of functions."""
 
-    span: Span
-    function: bool
-    node: ast.AST  # the function, or the module
-    holes: set[ast.AST] = field(default_factory=set)  # what of the tree below is other regions'
-    marks: set[Mark] = field(default_factory=set)
-    loops: list[Span] = field(default_factory=list)  # the outermost `for` and `while` statements
-    parts: list[Span] = field(default_factory=list)  # what of the span is its own: no other region's
+    def __init__(self, span: Span, function: bool, node: ast.AST, parts: Iterable[Span] = ()) -> None:
+        self.span = span
+        self.function = function
+        self.node = node  # the function, or the module
+        self.holes: set[ast.AST] = set()  # what of the tree below is other regions'
+        self.marks: set[Mark] = set()
+        self.loops: list[Span] = []  # the outermost `for` and `while` statements
+        self.parts = [*parts]  # what of the span is its own: no other region's
 
 
 class Spots(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a rule is: a frozen value with functions. It holds no state; what belongs to a file is in Context.
+"""What a rule is: a value with functions. It holds no state; what belongs to a file is in Context.
 
 A run in which no rule has anything to look at loads neither LibCST nor what only checks ask for.
 """
@@ -6,9 +6,8 @@ A run in which no rule has anything to look at loads neither LibCST nor what onl
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from perflint.analysis.facts import Facts, Gate
 from perflint.analysis.payoff import payoff
@@ -35,8 +34,7 @@ C = TypeVar("C", bound=Check)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Benchmark:
+class Benchmark(NamedTuple):
     """How a rule's gain is measured: `perflint bench CODE` times `call` before and after.
 
     `setup` is Python source that makes the inputs for a size `n`; `before` and `after` default
@@ -54,24 +52,39 @@ class Benchmark:
     measure: Measure = "time"
 
 
-@dataclass(frozen=True, eq=False)
 class Rule:
     """One antipattern. `doc` is its documentation, with a Bad and a Good example."""
 
-    code: str
-    name: str
-    summary: str
-    category: str
-    severity: Severity
-    since: str
-    fix: Literal["never", "sometimes", "always"]
-    gate: Gate
-    doc: str
-    benchmark: Benchmark | None  # None: the harm is a hang or a loss, which tests/harm shows
-    group: str = ""  # a rule with a group is off until the group or the rule is selected
-    tests: bool = True  # whether it looks at tests, too
-    service: bool = False  # about long-running programs: one step less severe in scripts
-    checks: dict[type[cst.CSTNode], list[Check]] = field(default_factory=dict, compare=False, repr=False)
+    def __init__(
+        self,
+        code: str,
+        name: str,
+        summary: str,
+        category: str,
+        severity: Severity,
+        since: str,
+        fix: Literal["never", "sometimes", "always"],
+        gate: Gate,
+        doc: str,
+        benchmark: Benchmark | None,
+        group: str = "",
+        tests: bool = True,
+        service: bool = False,
+    ) -> None:
+        self.code = code
+        self.name = name
+        self.summary = summary
+        self.category = category
+        self.severity = severity
+        self.since = since
+        self.fix = fix
+        self.gate = gate
+        self.doc = doc
+        self.benchmark = benchmark  # None: the harm is a hang or a loss, which tests/harm shows
+        self.group = group  # a rule with a group is off until the group or the rule is selected
+        self.tests = tests  # whether it looks at tests, too
+        self.service = service  # about long-running programs: one step less severe in scripts
+        self.checks: dict[type[cst.CSTNode], list[Check]] = {}
 
     def visits(self, *kinds: type[cst.CSTNode]) -> Callable[[C], C]:
         """Call the decorated function with each node of these kinds and the context."""
@@ -100,14 +113,14 @@ class Rule:
         return Finding(self.code, self.name, level, span, message, gain, fix)
 
 
-@dataclass(frozen=True, eq=False)
 class Context:
     """All that a check may ask about the region it looks at."""
 
-    source: Source
-    facts: Facts
-    tree: Tree
-    config: Config
+    def __init__(self, source: Source, facts: Facts, tree: Tree, config: Config) -> None:
+        self.source = source
+        self.facts = facts
+        self.tree = tree
+        self.config = config
 
     @cached_property
     def names(self) -> Names:

@@ -16,7 +16,6 @@ import re
 import tokenize
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -95,16 +94,14 @@ class _Directive(NamedTuple):
     codes_at: Span
 
 
-@dataclass
 class _Comment:
     """A comment, and the lines of the statement that it belongs to."""
 
-    text: str
-    offset: int  # in bytes
-    line: int
-    alone: bool  # nothing else is on its line
-    first: int
-    last: int
+    def __init__(self, text: str, offset: int, line: int, alone: bool) -> None:
+        self.text = text
+        self.offset = offset  # in bytes
+        self.line = self.first = self.last = line
+        self.alone = alone  # nothing else is on its line
 
     def skips_file(self, noqa: bool) -> bool:
         flake8 = noqa and self.alone and _FLAKE8_FILE.fullmatch(self.text)
@@ -135,16 +132,16 @@ class _Comment:
         )
 
 
-@dataclass
 class _Statement:
     """What the comments of one statement ask for, and what that did."""
 
-    last: int
-    codes: set[str] = field(default_factory=set)
-    noqa: bool = False  # there is one without codes
-    ignore: bool = False  # there is one without codes
-    used: set[str] = field(default_factory=set)
-    hit: bool = False
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.codes: set[str] = set()
+        self.noqa = False  # there is one without codes
+        self.ignore = False  # there is one without codes
+        self.used: set[str] = set()
+        self.hit = False
 
     def suppress(self, finding: Finding) -> bool:
         code = finding.code
@@ -297,4 +294,4 @@ def _tokenized(source: Source, first: int, end: int) -> Iterator[_Comment]:
 def _comment(source: Source, token: tokenize.TokenInfo, line: int) -> _Comment:
     before = source.line_text(line)[: token.start[1]]
     offset = source.line_span(line)[0] + len(before.encode())
-    return _Comment(token.string, offset, line, not before.strip(), line, line)
+    return _Comment(token.string, offset, line, not before.strip())

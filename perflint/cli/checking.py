@@ -73,11 +73,16 @@ def _checked(work: setup.Work, jobs: int, address: str | None) -> Generator[Outc
 
 def _run_here(work: setup.Work, jobs: int) -> Run:
     def run(paths: Sequence[Path]) -> Generator[Checked, None, None]:
-        if paths:
-            from perflint.project import workers
-            from perflint.project.jobs import Recorded
+        if not paths:
+            return
+        from perflint.project import workers
+        from perflint.project.jobs import Recorded
 
+        if work.cache is not None:
             yield from workers.run(Recorded(work.check), paths, jobs)
+        else:
+            with closing(workers.run(work.check, paths, jobs)) as outcomes:
+                yield from ((outcome, None) for outcome in outcomes)
 
     return run
 

@@ -17,7 +17,7 @@ from perflint.model.diagnostics import Applicability
 from perflint.model.outcome import Outcome
 from perflint.model.source import Source
 from perflint.project import workers
-from perflint.project.jobs import Fix, Fixed
+from perflint.project.repairs import Fix, Fixed
 from perflint.reports import PLAIN, Style, concise
 from perflint.reports.style import escape
 from perflint.reports.summary import Tally, counted

@@ -1,27 +1,24 @@
-"""What is done with one file: check it, or fix it. Disk errors become findings; nothing is raised.
+"""Checking one file, as a job. Disk errors become findings; nothing is raised.
 
 A job is a plain value that worker processes receive once and call with each path.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from perflint.analysis import engine, registry
-from perflint.fixing import fixer
 from perflint.model.config import Config
-from perflint.model.diagnostics import Applicability, Finding
 from perflint.model.outcome import Outcome
 from perflint.model.source import Source, SourceError
 from perflint.project import settings
-from perflint.project.cache import State, read
-from perflint.project.writing import WriteError, replace
+
+if TYPE_CHECKING:
+    from perflint.project.cache import State
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """Check a file; `root` is the folder that the configuration's patterns are relative to."""
 
     config: Config
@@ -50,8 +47,7 @@ class Check:
         return Outcome(str(path), (registry.own("PRF001", message),))
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(NamedTuple):
     """Check a file, and say of which state of it the outcome speaks, for the cache."""
 
     check: Check
@@ -60,6 +56,8 @@ class Recorded:
         self.check.prepare()
 
     def __call__(self, path: Path) -> tuple[Outcome, State | None]:
+        from perflint.project.cache import read  # with SQLite, which a run without the cache does not load
+
         try:
             raw, state = read(path)
         except OSError as error:
@@ -68,63 +66,6 @@ class Recorded:
 
     def lost(self, path: Path) -> tuple[Outcome, State | None]:
         return self.check.lost(path), None
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """What came of fixing one file; `before` and `after` are None where nothing changed."""
-
-    outcome: Outcome  # what remains, in terms of the fixed text
-    applied: tuple[Finding, ...] = ()
-    before: bytes | None = None
-    after: bytes | None = None
-    error: str = ""  # why the file could not be written, in one line
-
-
-@dataclass(frozen=True)
-class Fix:
-    """Fix a file, and write it unless `write` is false."""
-
-    check: Check
-    allow: Applicability
-    write: bool = True
-
-    def prepare(self) -> None:
-        self.check.prepare()
-
-    def __call__(self, path: Path) -> Fixed:
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            return Fixed(unreadable(path, error))
-        fixed = self.text(path, raw)
-        if self.write and fixed.before is not None and fixed.after is not None:
-            try:
-                replace(path, fixed.before, fixed.after)
-            except WriteError as error:
-                return Fixed(self.check.text(path, raw), error=str(error))
-        return fixed
-
-    def text(self, path: Path, raw: bytes) -> Fixed:
-        """Fix `raw` as the content of `path`; nothing is written."""
-        try:
-            source = Source(str(path), raw)
-        except SourceError as error:
-            return Fixed(problem(path, str(error)))
-        config = self.check.config_for(path)
-        try:
-            result = fixer.fix(source, partial(engine.check, config=config), self.allow)
-        except Exception as error:
-            return Fixed(crashed(path, error))
-        after = result.source.raw(result.source.data) if result.applied else raw
-        left = (*result.defects, *result.remaining)
-        outcome = Outcome(str(path), left, raw=after if left else None)
-        if after == raw:
-            return Fixed(outcome)
-        return Fixed(outcome, result.applied, raw, after)
-
-    def lost(self, path: Path) -> Fixed:
-        return Fixed(self.check.lost(path))
 
 
 def inspect(path: str, raw: bytes, config: Config) -> Outcome:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # one process does without
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
-WORTH_A_WORKER = 200_000  # bytes of source; less is checked sooner than a process starts
+WORTH_A_WORKER = 600_000  # bytes of source; less is checked sooner than all rules are loaded and shared
 BATCH = 400_000  # bytes at most, so that the last batches end together
 
 
