@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from perflint.analysis import suppress
+from perflint.analysis.facts import Facts
 from perflint.fixing.edits import apply
 from perflint.model.diagnostics import Applicability, Finding, Severity, Span
 from perflint.model.source import Source
@@ -25,7 +26,7 @@ def run(
         start, end = source.line_span(line)
         start += len(source.data[start:end]) - len(source.data[start:end].lstrip())
         findings.append(Finding(rule, "some-rule", Severity.INFO, Span(start, end), "costs"))
-    return source, suppress.apply(source, ast.parse(source.text), findings, known, noqa=noqa)
+    return source, suppress.apply(Facts(source, ast.parse(source.text)), findings, known, noqa=noqa)
 
 
 def silenced(code: str, line: int, rule: str = "PRF101") -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -43,6 +44,8 @@ _FORMATTED = re.compile(
 _F_STRINGS = (b"f'", b'f"', b"F'", b'F"', b"fr", b"fR", b"Fr", b"FR")
 _OPENED = re.compile(rb"=(?!=)[^\n]*[(\[{][^\n]*\n")
 
+_DEF = re.compile(rb"\bdef[\s\\]+(\w+)")
+
 # What gives an attribute, or a name that may be one of a class, a value that is no number, as far as a text shows.
 _SET = (
     rb"(?<!\w)%s\b[\s\\]*(?:=(?!=)(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"
@@ -73,7 +76,7 @@ class Draft(Facts):
     def constant(self, name: str) -> ast.expr | None:
         word = re.compile(rb"\b%s\b" % name.encode())
         outside = any(word.search(self._blank, *span) for span in self.module.parts)
-        return self._rest.constant(name) if outside and name not in self.global_names else None
+        return self.outside.constant(name) if outside and name not in self.global_names else None
 
     def returns(self, name: str) -> ast.expr | None:
         if b"->" in self._blank and re.search(rb"\bdef[ \t]+%s\b" % name.encode(), self._blank):
@@ -97,11 +100,16 @@ class Draft(Facts):
         return _Numbers(self._blank)
 
     @cached_property
-    def _rest(self) -> Facts:
-        """The facts of what stands outside of functions."""
-        tree = self.module.node
-        assert isinstance(tree, ast.Module)
-        return Facts(Source(self.source.path, self.module.text()), tree)
+    def outside(self) -> Facts:
+        """The facts of what stands outside of functions, in a text of its own."""
+        text = self.module.text(lambda function: b"def %s(): pass\n" % self._name(function))
+        return Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
+
+    def _name(self, function: Span) -> bytes:
+        found = _DEF.search(self._blank, *function)
+        if found is None:
+            raise Unclear
+        return found[1]
 
     def __getattr__(self, name: str) -> NoReturn:
         raise Unclear(name)
@@ -149,15 +157,15 @@ class _Piece(Region):
             raise Unclear
         return tree[0]
 
-    def text(self) -> bytes:
-        """The module, with `pass` in the place of each function."""
+    def text(self, instead: Callable[[Span], bytes] = lambda _: b"pass\n") -> bytes:
+        """The module, with a statement in the place of each function."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
-        for start, end in self._skeleton.functions:
-            function = data[start:end]
+        for span in self._skeleton.functions:
+            function = data[slice(*span)]
             indent = len(function) - len(function.lstrip(b" "))
-            parts += (data[at:start], b" " * indent, b"pass\n")
-            at = end
+            parts += (data[at : span.start], b" " * indent, instead(span))
+            at = span.end
         return b"".join((*parts, data[at:]))
 
     def _marks(self) -> set[Mark]:

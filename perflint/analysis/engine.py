@@ -12,6 +12,7 @@ from typing import NamedTuple
 from perflint.analysis import planning, registry, suppress, syntax
 from perflint.analysis.depth import allow_recursion
 from perflint.analysis.facts import Facts
+from perflint.analysis.partial import Unreadable, read
 from perflint.analysis.planning import Plan
 from perflint.analysis.registry import own
 from perflint.model.config import Config
@@ -40,28 +41,30 @@ def inspect(
     flake8 wants; `gates=False` shows every rule the whole module (slow; the result is the same).
     """
     allow_recursion()
-    draft = planning.drafted(source, config) if gates else None
-    if (
-        draft is not None
-        and not draft.rules
-        and not suppress.named(source)
-        and (tree or syntax.parses(source))
-    ):
-        return Checked(())
     try:
-        tree = tree if tree is not None else syntax.parse(source)
-    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
-        return Checked((unreadable(source, error),))
-    facts = Facts(source, tree)
+        draft = planning.drafted(source, config) if gates else None
+        if draft is not None and (tree or syntax.parses(source)):
+            if not draft.rules and not suppress.named(source):
+                return Checked(())
+            partial = planning.partial(draft, tree)
+            if partial is not None:
+                return _checked(partial, config, draft.functions, noqa)
+        facts = read(source, tree)
+    except Unreadable as error:
+        return Checked((unreadable(source, error.__cause__ or error),))
     if gates:
         plans = planning.settled(facts, config, draft)
     else:
         plans = [Plan(facts.module, planning.every_rule(source, config))]
+    return _checked(facts, config, plans, noqa)
+
+
+def _checked(facts: Facts, config: Config, plans: Sequence[Plan], noqa: bool) -> Checked:
     found = _found(facts, config, plans)
     facts.forget()
     wanted = sorted((item for item in found if item.severity >= config.min_severity), key=_place)
     known = registry.runs_all(config)
-    result = suppress.apply(source, tree, wanted, known, noqa=noqa)
+    result = suppress.apply(facts, wanted, known, noqa=noqa)
     unused = (
         result.unused if registry.reports(config, "PRF002") and config.min_severity <= Severity.INFO else ()
     )

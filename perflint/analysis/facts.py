@@ -148,7 +148,7 @@ class Facts(Written):
         found = Spots(set(), set(), set())
         at = find(0)
         while at >= 0:
-            region = self._region(at)
+            region = self.region_at(at)
             looped = within(region.loops, at)
             if region.function or within(region.parts, at):
                 found.any.add(region)
@@ -169,7 +169,7 @@ class Facts(Written):
                 found.setdefault(mark, []).append(region)
         return found
 
-    def _region(self, at: int) -> Region:
+    def region_at(self, at: int) -> Region:
         """The region that the byte belongs to."""
         number = bisect_right(self._starts, at) - 1
         found = self._sorted[number] if number >= 0 else self.module

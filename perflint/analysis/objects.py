@@ -148,7 +148,9 @@ class Objects:
     def _definitions(self) -> dict[cst.CSTNode, FunctionNode]:
         """Both trees hold the same functions in the same order: no need for positions, which are dear."""
         mine = (node for node in walk(self.tree.root) if isinstance(node, cst.FunctionDef))
-        theirs = [node for node in ast.walk(self.tree.region.node) if isinstance(node, Definition)]
+        here, facts = self.tree.region, self.outline.facts
+        region = facts.region_at(here.span.start) if here.function else facts.module
+        theirs = [node for node in ast.walk(region.node) if isinstance(node, Definition)]
         return dict(zip(mine, sorted(theirs, key=lambda node: (node.lineno, node.col_offset)), strict=True))
 
     def _inside(self, function: cst.FunctionDef) -> Home:

@@ -6,6 +6,7 @@ the text, and the facts that `ast` tells.
 
 from __future__ import annotations
 
+import ast
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from perflint.analysis.draft import Draft
 from perflint.analysis.facts import Facts
 from perflint.analysis.hopes import hopes
+from perflint.analysis.partial import Partial
 from perflint.analysis.places import is_test_file
 from perflint.analysis.regions import Region
 from perflint.analysis.rule import Rule
@@ -32,9 +34,13 @@ class Plan(NamedTuple):
 
 
 class Plans:
-    """The plans of a file: that of the module's own code, if there is one, and those of its outermost functions."""
+    """The plans of a file: that of the module's own code, if there is one, and those of its outermost functions.
 
-    def __init__(self, plans: Iterable[Plan]) -> None:
+    `clear`: whether every sketch gave an answer.
+    """
+
+    def __init__(self, facts: Facts, plans: Iterable[Plan], clear: bool) -> None:
+        self.facts, self.clear = facts, clear
         ordered = sorted(plans, key=lambda plan: (plan.region.function, plan.region.span))
         self.module = ordered[0] if ordered and not ordered[0].region.function else None
         self.functions = ordered[1:] if self.module else ordered
@@ -75,6 +81,16 @@ def drafted(source: Source, config: Config) -> Plans | None:
         return None
 
 
+def partial(draft: Plans, tree: ast.Module | None) -> Partial | None:
+    """What the checks of a draft's plans ask, if these need not be settled: all is clear, and none is the module's."""
+    if not draft.clear or draft.module or not isinstance(draft.facts, Draft):
+        return None
+    try:
+        return Partial(draft.facts, tree)
+    except Unclear:
+        return None
+
+
 def settled(facts: Facts, config: Config, draft: Plans | None) -> list[Plan]:
     """The plans for the outermost functions, or one for the whole module where code outside of them has one."""
     rules = draft.rules if draft else _worded(facts.source, config)
@@ -89,6 +105,7 @@ def _worded(source: Source, config: Config) -> Rules:
 def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = None) -> Plans:
     alive: dict[Region, list[Rule]] = {}
     sketches: dict[Region, Sketch] = {}
+    clear = True
     for rule in rules:
         gate = rule.gate.resolved(config, facts)
         if gate is None or not gate.admits_imports(facts):
@@ -101,11 +118,11 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
                 try:
                     hopeful = gate.sketch(sketch)
                 except Exception:  # a draft that does not tell; or a fault, which the checks bring to light
-                    hopeful = True
+                    hopeful, clear = True, False
                     del sketches[region]  # what was half answered there
                 if not hopeful:
                     continue
             alive.setdefault(region, []).append(rule)
     for sketch in sketches.values():
         sketch.forget()
-    return Plans(Plan(region, tuple(rules)) for region, rules in alive.items())
+    return Plans(facts, (Plan(region, tuple(rules)) for region, rules in alive.items()), clear)

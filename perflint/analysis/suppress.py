@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from perflint.analysis.facts import Facts
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 from perflint.model.source import Source
 
@@ -50,8 +51,7 @@ def named(source: Source) -> bool:
 
 
 def apply(
-    source: Source,
-    tree: ast.Module,
+    facts: Facts,
     findings: Sequence[Finding],
     known: Callable[[str], bool],
     *,
@@ -62,10 +62,11 @@ def apply(
     `known` tells whether every rule that a code, a name or `default` stands for took part in this
     run; only then can it be called unused. `noqa=False` leaves every `# noqa` to the caller.
     """
+    source = facts.source
     worth = _ANY if findings else _OURS
     if not worth.search(source.data):
         return Suppressed(tuple(findings), (), ())
-    comments = list(_comments(source, tree))
+    comments = list(_comments(source, facts.tree))
     if any(comment.skips_file(noqa) for comment in comments):
         return Suppressed((), tuple(findings), ())
     statements = _Statements([comment for comment in comments if comment.directives(noqa)], noqa)

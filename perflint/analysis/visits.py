@@ -8,6 +8,7 @@ import libcst as cst
 
 from perflint.analysis.depth import too_deep
 from perflint.analysis.facts import Facts
+from perflint.analysis.partial import Unreadable
 from perflint.analysis.planning import Plan, rules_of
 from perflint.analysis.registry import own
 from perflint.analysis.rule import Check, Context, Rule
@@ -63,6 +64,8 @@ def _visit(context: Context, rules: Iterable[Rule]) -> Iterator[Finding]:
                     "PRF000", "not analysed in full: an expression is nested too deeply", level=Severity.INFO
                 )
                 return
+            except Unreadable:
+                raise
             except Exception as error:  # one broken rule must not end the run
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 yield own("PRF001", f"{rule.code} crashed: {reason}", _start(context, node))
