@@ -33,9 +33,9 @@ _OPENED_FIRST = re.compile(rb":[ \t#\r]*\n[\s\\#]*[(\[{]")  # that statement may
 # A name at the start of a statement that is assigned and mentioned again; several targets may be anything. The last two
 # patterns are for f-strings, whose names are blank elsewhere, and for statements that go on in the next line.
 _STARTS = rb"(?:\n[ \t]*|[;:][ \t]*)"
+_TARGETS = rb"[(\[*]?(?:[^\n=;:()]|\([^\n()]*\))*,(?:[^\n=;()]|\([^\n()]*\))*[)\]]?[ \t]*=(?!=)"
 _REBOUND = re.compile(
-    _STARTS
-    + rb"(?:([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b|[\w(\[*][^\n=;:]*,[^\n=;]*=(?!=))"
+    _STARTS + rb"(?:([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b|" + _TARGETS + rb")"
 )
 _FORMATTED = re.compile(
     _STARTS + rb"([A-Za-z_]\w*)[^\n=]*=(?!=)[^\n]*\b(?:[fF][rR]?|[rR][fF])[\"'][^\n]*\b\1\b"
@@ -63,14 +63,14 @@ class Draft(Facts):
         Written.__init__(self, source)
         skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
-        for statement in _parsed(b"\n".join(skeleton.blank[slice(*span)] for span in imports)):
-            if not isinstance(statement, (ast.Import, ast.ImportFrom)):
-                raise Unclear
-            self.note(statement)
+        if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
+            raise Unclear
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
-        self.regions = [_Piece(source, skeleton, span, [span]) for span in skeleton.functions]
-        self.module: _Piece = _Piece(source, skeleton, Span(0, len(source.data)), [])
+        loops = skeleton.loops_in
+        self.regions = [_Piece(source, skeleton, span, [span], loops(span)) for span in skeleton.functions]
+        whole = Span(0, len(source.data))
+        self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
         self.module.parts = self._outside(imports)
 
     def constant(self, name: str) -> ast.expr | None:
@@ -132,17 +132,17 @@ class _Numbers(Stores):
 
 
 class _Piece(Region):
-    """A region whose loops, marks and tree are found when somebody asks."""
+    """A region whose marks and tree are found when somebody asks."""
 
-    def __init__(self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span]) -> None:
-        self.span, self.parts, self.holes = span, parts, set()
+    def __init__(
+        self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
+    ) -> None:
+        self.span, self.parts, self.loops, self.holes = span, parts, loops, set()
         self.function = bool(parts)
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
-        if name == "loops":
-            self.loops = self._skeleton.loops_in(self.span) if self.function else self._skeleton.loops
-        elif name == "marks":
+        if name == "marks":
             self.marks = self._marks()
         elif name == "node":
             self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])

@@ -8,6 +8,8 @@ from functools import cached_property
 from perflint.analysis.needles import by_root, needles
 from perflint.model.source import Source
 
+_PLAIN = bytes.maketrans(b"()\t\r\n\f#;", b" " * 8)  # comments are blank, parentheses add nothing
+
 
 class Written:
     """What is known of a file from its import statements and its bytes."""
@@ -22,19 +24,32 @@ class Written:
     def note(self, node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
         """Take in an import statement: the names that it binds, and what they stand for; "*" stands for itself."""
         module = "." * node.level + (node.module or "") if isinstance(node, ast.ImportFrom) else ""
-        bound = []
-        for alias in node.names:
-            root = (module or alias.name).partition(".")[0]
-            if root:
-                self.packages.add(root)
-            if module:
-                local, qualified = alias.asname or alias.name, f"{module}.{alias.name}"
-            else:
-                local, qualified = alias.asname or root, alias.name if alias.asname else root
-            if local != "*":
-                self.imports_anywhere.setdefault(local, set()).add(qualified)
-            bound.append((local, qualified))
-        return bound
+        return [self._bind(module, alias.name, alias.asname) for alias in node.names]
+
+    def note_text(self, statement: bytes) -> bool:
+        """Take in an import statement by its text, without strings in it; False where it is none of the plain ones."""
+        head, word, names = statement.translate(_PLAIN, b"\\").decode().rpartition("import ")
+        start = head.split()
+        aliases = [name.split() for name in names.rstrip(" ,").split(",")]
+        plain = all(len(alias) == 1 or (len(alias) == 3 and alias[1] == "as") for alias in aliases)
+        if not word or not plain or (start and start[0] != "from"):
+            return False
+        module = "".join(start[1:])
+        for alias in aliases:
+            self._bind(module, alias[0], alias[2] if len(alias) == 3 else None)
+        return True
+
+    def _bind(self, module: str, name: str, alias: str | None) -> tuple[str, str]:
+        root = (module or name).partition(".")[0]
+        if root:
+            self.packages.add(root)
+        if module:
+            local, qualified = alias or name, f"{module}.{name}"
+        else:
+            local, qualified = alias or root, name if alias else root
+        if local != "*":
+            self.imports_anywhere.setdefault(local, set()).add(qualified)
+        return local, qualified
 
     def holds(self, text: bytes) -> bool:
         """Whether the file's text has it anywhere; looked for once, however many regions ask."""
