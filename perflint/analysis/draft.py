@@ -26,6 +26,7 @@ from perflint.model.source import Source
 _GROWN = re.compile(
     rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"  # Mark.ADD
     rb"|[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"  # ADD_ONE
+    rb"|\)[ \t]*=(?!=)"  # several targets in parentheses
 )
 _COLLECTS = re.compile(rb"\.[\s\\]*(?:append|add)\b")
 _FIRST = re.compile(rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\Z")  # before the first statement's method
@@ -33,10 +34,8 @@ _OPENED_FIRST = re.compile(rb":[ \t#\r]*\n[\s\\#]*[(\[{]")  # that statement may
 # A name at the start of a statement that is assigned and mentioned again; several targets may be anything. The last two
 # patterns are for f-strings, whose names are blank elsewhere, and for statements that go on in the next line.
 _STARTS = rb"(?:\n[ \t]*|[;:][ \t]*)"
-_TARGETS = rb"[(\[*]?(?:[^\n=;:()]|\([^\n()]*\))*,(?:[^\n=;()]|\([^\n()]*\))*[)\]]?[ \t]*=(?!=)"
-_REBOUND = re.compile(
-    _STARTS + rb"(?:([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b|" + _TARGETS + rb")"
-)
+_REBOUND = re.compile(_STARTS + rb"([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b")
+_TARGETS = re.compile(rb"[\n;:][^\n=;,]*,[^\n=;]*=(?!=)")
 _FORMATTED = re.compile(
     _STARTS + rb"([A-Za-z_]\w*)[^\n=]*=(?!=)[^\n]*\b(?:[fF][rR]?|[rR][fF])[\"'][^\n]*\b\1\b"
     rb"|\b(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')"
@@ -195,6 +194,7 @@ def _shows_marks(loop: bytes, written: bytes) -> bool:
         or _REBOUND.search(loop)
         or (any(start in written for start in _F_STRINGS) and _FORMATTED.search(written))
         or b"\\\n" in loop
+        or any(unclosed(match.group()) <= 0 for match in _TARGETS.finditer(loop))
         or any(unclosed(match.group()) > 0 for match in _OPENED.finditer(loop))
         or _shows_collection(loop)
     )
