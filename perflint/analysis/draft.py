@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
+from perflint.analysis import syntax
 from perflint.analysis.facts import Facts
 from perflint.analysis.marks import REBINDING, Mark, marked
 from perflint.analysis.needles import probe
@@ -56,10 +57,11 @@ _LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for i
 
 
 class Draft(Facts):
-    """Facts of a file that is not parsed. Raise Unclear where the text does not tell."""
+    """Facts of a file that is not parsed, or whose tree the caller has. Raise Unclear where the text does not tell."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
+        self._tree = tree
         skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
@@ -103,6 +105,16 @@ class Draft(Facts):
         """The facts of what stands outside of functions, in a text of its own."""
         text = self.module.text(lambda function: b"def %s(): pass\n" % self._name(function))
         return Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
+
+    @cached_property
+    def whole(self) -> Facts:
+        """The facts of the whole file. Raise Unreadable where Python does not take it."""
+        return Facts(self.source, self._tree if self._tree is not None else syntax.parse(self.source))
+
+    def forget(self) -> None:
+        whole = self.__dict__.get("whole")
+        if whole is not None:
+            whole.forget()
 
     def _name(self, function: Span) -> bytes:
         found = _DEF.search(self._blank, *function)

@@ -25,6 +25,7 @@ _CONTINUED = rb"(?:[ \t]|\\\r?\n)"
 _HEAD = re.compile(rb"\n[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
 _LOOP = re.compile(rb"\n[ \t\f]*(?:for|while|async" + _CONTINUED + rb"+for)\b")
 _INDENT = re.compile(rb"\n[ \t\f]*")
+_NEXT = re.compile(rb"(?:class|def)[ \t]")  # no expression goes on like this
 _ELSE = re.compile(rb"else\b")
 _IMPORT = re.compile(rb"import(?<!\wimport)\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
 _FROM = re.compile(rb"\bfrom\b(?:[.\w]|" + _CONTINUED + rb")+\Z")
@@ -122,6 +123,8 @@ class Skeleton:
             end = match.start()
             if match.end() - end == indent + 1 and _ELSE.match(text, match.end()):
                 continue
+            if _NEXT.match(text, match.end()):
+                return self._trimmed(start, end)
             at, depth = end, depth + unclosed(text[at:end])
             if depth <= 0 and not text.endswith((b"\\", b"\\\r"), start, end):
                 return self._trimmed(start, end)

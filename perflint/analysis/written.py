@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cached_property
 
 from perflint.analysis.needles import by_root, needles
@@ -18,7 +19,7 @@ class Written:
         self.source = source
         self.packages: set[str] = set()  # top-level packages imported anywhere
         self.imports_anywhere: dict[str, set[str]] = {}  # local name -> qualified names it is imported as
-        self._held: dict[bytes, bool] = {}
+        self._held: dict[bytes | re.Pattern[bytes], bool] = {}
         self._written: dict[tuple[str, ...], frozenset[str]] = {}
 
     def note(self, node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
@@ -56,6 +57,12 @@ class Written:
         if text not in self._held:
             self._held[text] = text in self.source.data
         return self._held[text]
+
+    def shows(self, pattern: re.Pattern[bytes]) -> bool:
+        """Whether the pattern is anywhere in the file's text; looked for once."""
+        if pattern not in self._held:
+            self._held[pattern] = pattern.search(self.source.data) is not None
+        return self._held[pattern]
 
     def written(self, names: tuple[str, ...]) -> frozenset[str]:
         """The ways to write any of the qualified names, imports inside functions included."""

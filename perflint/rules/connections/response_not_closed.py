@@ -45,7 +45,7 @@ import libcst as cst
 from perflint.analysis.connections.clients import AIOHTTP, REQUESTS, URLLIB3, VERBS
 from perflint.analysis.connections.lifetimes import Lifetime, bound_to, lifetime, owned_elsewhere
 from perflint.analysis.connections.wrapping import wrapped
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, awaited_for, is_constant

@@ -44,7 +44,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine
 from perflint.analysis.concurrency.elements import receiver as object_of
 from perflint.analysis.concurrency.flags import may_ask, set_elsewhere
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, awaited_for

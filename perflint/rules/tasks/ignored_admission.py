@@ -52,7 +52,7 @@ from perflint.analysis.concurrency.daemons import is_daemon
 from perflint.analysis.concurrency.fates import dropped, fate, forgotten
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.waiting import timed, waiting
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, is_name, keyword, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -88,7 +88,7 @@ from perflint.analysis.concurrency.feeds import (
 )
 from perflint.analysis.concurrency.queueing import unbounded
 from perflint.analysis.concurrency.roles import Roles
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.objects import Made
 from perflint.analysis.outline import Outline
 from perflint.analysis.rule import Benchmark, Context, Rule

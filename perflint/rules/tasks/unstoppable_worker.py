@@ -59,7 +59,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.daemons import is_daemon
 from perflint.analysis.concurrency.endless import endless, may_be_endless
 from perflint.analysis.concurrency.spawns import starters
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.objects import Made, argument
 from perflint.analysis.outline import FunctionNode, Home, leaf
