@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from perflint.analysis.draft import Draft
-from perflint.analysis.facts import Facts
+from perflint.analysis.facts import Facts, Gate
 from perflint.analysis.hopes import hopes
 from perflint.analysis.partial import Partial
 from perflint.analysis.places import is_test_file
@@ -103,26 +103,42 @@ def _worded(source: Source, config: Config) -> Rules:
 
 
 def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = None) -> Plans:
-    alive: dict[Region, list[Rule]] = {}
-    sketches: dict[Region, Sketch] = {}
-    clear = True
+    asked: dict[Region, list[tuple[Rule, Gate]]] = {}
     for rule in rules:
         gate = rule.gate.resolved(config, facts)
         if gate is None or not gate.admits_imports(facts):
             continue
         for region in gate.admitted(facts):
-            if draft is not None and not draft.has(region, rule):
-                continue
-            if gate.sketch:
-                sketch = sketches.get(region) or sketches.setdefault(region, Sketch(facts, region))
-                try:
-                    hopeful = gate.sketch(sketch)
-                except Exception:  # a draft that does not tell; or a fault, which the checks bring to light
-                    hopeful, clear = True, False
-                    del sketches[region]  # what was half answered there
-                if not hopeful:
-                    continue
-            alive.setdefault(region, []).append(rule)
-    for sketch in sketches.values():
-        sketch.forget()
-    return Plans(facts, (Plan(region, tuple(rules)) for region, rules in alive.items()), clear)
+            if draft is None or draft.has(region, rule):
+                asked.setdefault(region, []).append((rule, gate))
+    plans: list[Plan] = []
+    clear = True
+    for region, gates in asked.items():  # one after the other: what is known of one goes before the next
+        hopeful, answered = _sketched(facts, region, gates)
+        clear &= answered
+        if hopeful:
+            plans.append(Plan(region, hopeful))
+    return Plans(facts, plans, clear)
+
+
+def _sketched(facts: Facts, region: Region, gates: list[tuple[Rule, Gate]]) -> tuple[Rules, bool]:
+    """The rules whose sketches leave hope for the region, and whether each gave an answer."""
+    hopeful: list[Rule] = []
+    clear = True
+    sketch = Sketch(facts, region)
+    for rule, gate in gates:
+        try:
+            hope = gate.sketch is None or gate.sketch(sketch)
+        except Exception:  # a draft that does not tell; or a fault, which the checks bring to light
+            hope, clear = True, False
+            sketch = Sketch(facts, region)  # without what was half answered
+        if hope:
+            hopeful.append(rule)
+    if hopeful and region.function:
+        try:
+            _ = region.deep  # asked while the tree is there
+        except Unclear:
+            clear = False
+    sketch.forget()
+    region.forget()
+    return tuple(hopeful), clear
