@@ -21,7 +21,7 @@ from perflint.analysis.skeleton import Skeleton, Unclear, unclosed
 from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
-from perflint.model.source import Source
+from perflint.model.source import Source, words
 
 # What a loop shows that holds a statement with a mark; so may others. Strings are blank.
 _GROWN = re.compile(
@@ -75,9 +75,13 @@ class Draft(Facts):
         self.module.parts = self._outside(imports)
 
     def constant(self, name: str) -> ast.expr | None:
-        word = re.compile(rb"\b%s\b" % name.encode())
-        outside = any(word.search(self._blank, *span) for span in self.module.parts)
-        return self.outside.constant(name) if outside and name not in self.global_names else None
+        outside = name.encode() in self._words_outside and name not in self.global_names
+        return self.outside.constant(name) if outside else None
+
+    @cached_property
+    def _words_outside(self) -> frozenset[bytes]:
+        """The words between the functions: looked for in turn, each name would take as long as the file is."""
+        return words(b"\n".join(self._blank[slice(*span)] for span in self.module.parts))
 
     def returns(self, name: str) -> ast.expr | None:
         if b"->" in self._blank and re.search(rb"\bdef[ \t]+%s\b" % name.encode(), self._blank):
@@ -160,6 +164,10 @@ class _Piece(Region):
         else:
             raise AttributeError(name)
         return self.__dict__[name]
+
+    def forget(self) -> None:
+        """Let go of the tree, which is made again when somebody asks."""
+        self.__dict__.pop("node", None)
 
     def _function(self) -> ast.AST:
         text = self._source.data[slice(*self.span)]

@@ -105,24 +105,39 @@ def _worded(source: Source, config: Config) -> Rules:
 
 
 def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = None) -> Plans:
-    alive: dict[Region, list[Rule]] = {}
-    sketches: dict[Region, Sketch] = {}
-    clear = True
+    asked: dict[Region, list[tuple[Rule, Gate]]] = {}
     for rule in rules:
         gate = rule.gate.resolved(config, facts)
         if gate is None or not gate.admits_imports(facts):
             continue
         for region in gate.admitted(facts):
-            if draft is not None and not draft.has(region, rule):
-                continue
-            answer = _answer(gate, sketches, facts, region)
-            clear = clear and answer is not None
-            if answer is False:
-                continue
-            alive.setdefault(region, []).append(rule)
+            if draft is None or draft.has(region, rule):
+                asked.setdefault(region, []).append((rule, gate))
+    plans: list[Plan] = []
+    clear = True
+    for region, gates in asked.items():  # one after the other: what is known of one goes before the next
+        hopeful, answered = _sketched(facts, region, gates)
+        clear &= answered
+        if hopeful:
+            plans.append(Plan(region, hopeful))
+    return Plans(facts, plans, clear)
+
+
+def _sketched(facts: Facts, region: Region, gates: list[tuple[Rule, Gate]]) -> tuple[Rules, bool]:
+    """The rules whose sketches leave hope for the region, and whether each gave an answer."""
+    sketches: dict[Region, Sketch] = {}  # of the region in these facts, and in those of the whole file
+    answers = [(rule, _answer(gate, sketches, facts, region)) for rule, gate in gates]
+    hopeful = tuple(rule for rule, answer in answers if answer is not False)
+    clear = all(answer is not None for _, answer in answers)
+    if hopeful and region.function:
+        try:
+            _ = region.deep  # asked while the tree is there
+        except Unclear:
+            clear = False
     for sketch in sketches.values():
         sketch.forget()
-    return Plans(facts, (Plan(region, tuple(rules)) for region, rules in alive.items()), clear)
+    region.forget()
+    return hopeful, clear
 
 
 def _answer(gate: Gate, sketches: dict[Region, Sketch], facts: Facts, region: Region) -> bool | None:

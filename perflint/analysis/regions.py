@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
+from perflint.analysis.depth import too_deep
 from perflint.analysis.marks import Mark
 from perflint.model.diagnostics import Span
 
@@ -22,6 +24,14 @@ class Region:
         self.marks: set[Mark] = set()
         self.loops: list[Span] = []  # the outermost `for` and `while` statements
         self.parts = [*parts]  # what of the span is its own: no other region's
+
+    @cached_property
+    def deep(self) -> bool:
+        """Whether LibCST must not see it."""
+        return too_deep(self.node)
+
+    def forget(self) -> None:
+        """Let go of what can be made again."""
 
 
 class Spots(NamedTuple):

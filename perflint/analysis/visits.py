@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import libcst as cst
 
-from perflint.analysis.depth import too_deep
 from perflint.analysis.facts import Facts
 from perflint.analysis.planning import Plan, rules_of
 from perflint.analysis.registry import own
@@ -19,19 +18,25 @@ from perflint.model.diagnostics import Finding, Severity, Span
 
 def findings(facts: Facts, config: Config, plans: Sequence[Plan]) -> Iterator[Finding]:
     """What each plan's rules find in its region, in no order."""
-    depths = [(too_deep(plan.region.node), plan) for plan in plans]
+    deep: list[Plan] = []
+    found: list[Finding] = []
     try:
-        found = [item for deep, plan in depths if not deep for item in _region(facts, config, plan)]
+        for plan in plans:
+            if plan.region.deep:
+                deep.append(plan)
+            else:
+                found += _region(facts, config, plan)
+            plan.region.forget()
     except TreeError:  # a function that cannot be read alone
+        deep = [plan for plan in plans if plan.region.deep]
         try:
             found = list(_region(facts, config, Plan(facts.module, rules_of(plans))))
         except TreeError as error:
             yield own("PRF000", f"not analysed: LibCST cannot read the file ({error})", level=Severity.INFO)
             return
-    for deep, plan in depths:
-        if deep:
-            start = plan.region.span.start
-            yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
+    for plan in deep:
+        start = plan.region.span.start
+        yield own("PRF000", "not analysed: nested too deeply", Span(start, start), Severity.INFO)
     yield from found
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _APART = bytes(byte if (chr(byte).isalnum() and byte < 128) or byte == 95 else 32 for byte in range(256))
+_PART = 1_000_000  # bytes of a large text that are taken apart at once
 _CODING = re.compile(rb"coding[:=](?![ \t]*utf-?8(?![-\w.]))", re.I)  # of another encoding than is usual
 
 
@@ -61,7 +62,7 @@ class Source:
     @cached_property
     def words(self) -> frozenset[bytes]:
         """The names, keywords and numbers of the text, those in strings and comments too."""
-        return frozenset(self.data.translate(_APART).split())
+        return words(self.data)
 
     @cached_property
     def vocabulary(self) -> bytes:
@@ -122,6 +123,21 @@ class Source:
 
     def slice(self, start: int, end: int) -> str:
         return self.data[start:end].decode("utf-8")
+
+
+def words(text: bytes) -> frozenset[bytes]:
+    """The names, keywords and numbers of a text; of a large one part by part: their list would be ten times its size."""
+    apart = text.translate(_APART)
+    if len(apart) <= _PART:
+        return frozenset(apart.split())
+    found: set[bytes] = set()
+    start = 0
+    while start < len(apart):
+        end = apart.find(b" ", start + _PART)
+        end = len(apart) if end < 0 else end
+        found.update(apart[start:end].split())
+        start = end
+    return frozenset(found)
 
 
 def _encoding(raw: bytes) -> str:
