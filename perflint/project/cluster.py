@@ -33,7 +33,7 @@ import dask
 import distributed
 
 import perflint
-from perflint.analysis import registry
+from perflint.analysis import distributions, registry
 from perflint.analysis.distributions import rule_packages
 from perflint.model.config import Config, ConfigError
 from perflint.model.outcome import Outcome
@@ -101,6 +101,7 @@ def environment() -> Environment:
         "Python": ".".join(map(str, sys.version_info[:2])),
         "perflint": perflint.__version__,
         **{name: version(name) for name in ("libcst", *sorted(packages))},
+        "ast_serialize": distributions.version("ast_serialize") or "none",
         "paths of": os.name,
     }
     return Environment(tuple(versions.items()), frozenset(rule.code for rule in registry.rules()))

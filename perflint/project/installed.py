@@ -40,7 +40,8 @@ def look() -> Installed:
     from hashlib import blake2b
 
     versions = [f"{point.dist.name} {point.dist.version}" for point in points if point.dist]
-    facts = [sys.version, perflint.__version__, str(version("libcst")), *versions]
+    parsers = [str(version(name)) for name in ("libcst", "ast_serialize")]
+    facts = [sys.version, perflint.__version__, *parsers, *versions]
     for name, entry in _files((str(_OWN), *folders)):
         facts += [name, blake2b(Path(entry.path).read_bytes()).hexdigest()]
     return Installed(blake2b(_joined(facts), digest_size=16).hexdigest(), words, folders)
