@@ -28,8 +28,8 @@ class Stage(NamedTuple):
     size: Size | None = None
 
 
-def _read(_: tuple[Any, ...], result: tuple[bytes, object]) -> int:
-    return len(result[0])
+def _read(_: tuple[Any, ...], source: Any) -> int:
+    return len(source.data)
 
 
 def _source(arguments: tuple[Any, ...], _: object) -> int:
@@ -38,6 +38,10 @@ def _source(arguments: tuple[Any, ...], _: object) -> int:
 
 def _file(arguments: tuple[Any, ...], _: object) -> int:
     return len(arguments[1].data)
+
+
+def _facts(arguments: tuple[Any, ...], _: object) -> int:
+    return len(arguments[0].source.data)
 
 
 def _text(arguments: tuple[Any, ...], _: object) -> int:
@@ -51,23 +55,25 @@ def _region(arguments: tuple[Any, ...], _: object) -> int:
 
 STAGES = (
     Stage("find files", "perflint.project.files:find"),
-    Stage("read", "perflint.project.cache:read", _read),
-    Stage("read", "perflint.project.jobs:Source"),
+    Stage("read", "perflint.project.cache:read"),
+    Stage("read", "pathlib:Path.read_bytes"),
+    Stage("read", "perflint.project.jobs:Source", _read),
     Stage("load rules", "perflint.analysis.registry:rules"),
+    Stage("load rules", "perflint.analysis.registry:_Listed.loaded"),
     Stage("words", "perflint.analysis.hopes:Hopes.met", _file),
-    Stage("draft", "perflint.analysis.planning:Draft", _source),
+    Stage("draft", "perflint.analysis.draft:Draft.__init__", _file),
     Stage("gates", "perflint.analysis.planning:_plans"),
     Stage("draft ast", "perflint.analysis.draft:_parsed", _text),
     Stage("sketches", "perflint.analysis.sketch:_index"),
     Stage("syntax", "perflint.analysis.syntax:parses", _source),
     Stage("ast", "perflint.analysis.syntax:parse", _source),
-    Stage("facts", "perflint.analysis.engine:Facts", _source),
-    Stage("depth", "perflint.analysis.visits:too_deep"),
+    Stage("facts", "perflint.analysis.facts:Facts.__init__", _file),
+    Stage("depth", "perflint.analysis.regions:too_deep"),
     Stage("parse", "perflint.analysis.visits:parse", _region),
     Stage("walk", "perflint.analysis.visits:walk"),
     Stage("spans", "perflint.analysis.tree:Tree._spans"),
     Stage("rules", "perflint.analysis.visits:_visit"),
-    Stage("suppressions", "perflint.analysis.suppress:apply", _source),
+    Stage("suppressions", "perflint.analysis.suppress:apply", _facts),
     Stage("report", "perflint.reports.text:_lines"),
 )
 

@@ -39,6 +39,7 @@ from perflint.analysis.match import plain_args
 from perflint.analysis.patterns.invariance import recurs
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
+from perflint.analysis.sketch import repeats
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
 rule = Rule(
@@ -49,7 +50,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=("datetime.datetime.strptime",)),
+    gate=Gate(names=("datetime.datetime.strptime",), sketch=repeats("strptime")),
     doc=__doc__,
     benchmark=Benchmark(setup="lines = ['2026-01-02'] * n", call="days(lines)", sizes=(10, 100, 1_000)),
 )
