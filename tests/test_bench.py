@@ -12,7 +12,7 @@ import pytest
 from samples import changed
 
 from perflint.analysis import registry
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Benchmark, Rule
 from perflint.evidence import bench, stopwatch
 from perflint.evidence.bench import Measurement, Point

@@ -13,7 +13,7 @@ import pytest
 from samples import changed
 
 from perflint.analysis import engine, hopes, planning, registry
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Benchmark, Rule
 from perflint.model.config import Config
 from perflint.model.diagnostics import Severity, Span

@@ -5,7 +5,8 @@ import textwrap
 
 import pytest
 
-from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.facts import Facts
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.model.config import Config
 from perflint.model.source import Source

@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.facts import Facts
+from perflint.analysis.gates import Gate
 from perflint.analysis.needles import needles
 from perflint.analysis.places import is_test_file
 from perflint.model.config import Config

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
+from perflint.analysis import syntax
 from perflint.analysis.facts import Facts
 from perflint.analysis.marks import REBINDING, Mark, marked
 from perflint.analysis.needles import probe
@@ -26,6 +27,7 @@ from perflint.model.source import Source, words
 _GROWN = re.compile(
     rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"  # Mark.ADD
     rb"|[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"  # ADD_ONE
+    rb"|\)[ \t]*=(?!=)"  # several targets in parentheses
 )
 _COLLECTS = re.compile(rb"\.[\s\\]*(?:append|add)\b")
 _FIRST = re.compile(rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\Z")  # before the first statement's method
@@ -33,10 +35,8 @@ _OPENED_FIRST = re.compile(rb":[ \t#\r]*\n[\s\\#]*[(\[{]")  # that statement may
 # A name at the start of a statement that is assigned and mentioned again; several targets may be anything. The last two
 # patterns are for f-strings, whose names are blank elsewhere, and for statements that go on in the next line.
 _STARTS = rb"(?:\n[ \t]*|[;:][ \t]*)"
-_REBOUND = re.compile(
-    _STARTS
-    + rb"(?:([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b|[\w(\[*][^\n=;:]*,[^\n=;]*=(?!=))"
-)
+_REBOUND = re.compile(_STARTS + rb"([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b")
+_TARGETS = re.compile(rb"[\n;:][^\n=;,]*,[^\n=;]*=(?!=)")
 _FORMATTED = re.compile(
     _STARTS + rb"([A-Za-z_]\w*)[^\n=]*=(?!=)[^\n]*\b(?:[fF][rR]?|[rR][fF])[\"'][^\n]*\b\1\b"
     rb"|\b(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')"
@@ -57,20 +57,21 @@ _LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for i
 
 
 class Draft(Facts):
-    """Facts of a file that is not parsed. Raise Unclear where the text does not tell."""
+    """Facts of a file that is not parsed, or whose tree the caller has. Raise Unclear where the text does not tell."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
+        self._tree = tree
         skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
-        for statement in _parsed(b"\n".join(skeleton.blank[slice(*span)] for span in imports)):
-            if not isinstance(statement, (ast.Import, ast.ImportFrom)):
-                raise Unclear
-            self.note(statement)
+        if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
+            raise Unclear
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
-        self.regions = [_Piece(source, skeleton, span, [span]) for span in skeleton.functions]
-        self.module: _Piece = _Piece(source, skeleton, Span(0, len(source.data)), [])
+        loops = skeleton.loops_in
+        self.regions = [_Piece(source, skeleton, span, [span], loops(span)) for span in skeleton.functions]
+        whole = Span(0, len(source.data))
+        self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
         self.module.parts = self._outside(imports)
 
     def constant(self, name: str) -> ast.expr | None:
@@ -109,6 +110,16 @@ class Draft(Facts):
         text = self.module.text(lambda function: b"def %s(): pass\n" % self._name(function))
         return Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
 
+    @cached_property
+    def whole(self) -> Facts:
+        """The facts of the whole file. Raise Unreadable where Python does not take it."""
+        return Facts(self.source, self._tree if self._tree is not None else syntax.parse(self.source))
+
+    def forget(self) -> None:
+        whole = self.__dict__.get("whole")
+        if whole is not None:
+            whole.forget()
+
     def _name(self, function: Span) -> bytes:
         found = _DEF.search(self._blank, *function)
         if found is None:
@@ -136,17 +147,17 @@ class _Numbers(Stores):
 
 
 class _Piece(Region):
-    """A region whose loops, marks and tree are found when somebody asks."""
+    """A region whose marks and tree are found when somebody asks."""
 
-    def __init__(self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span]) -> None:
-        self.span, self.parts, self.holes = span, parts, set()
+    def __init__(
+        self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
+    ) -> None:
+        self.span, self.parts, self.loops, self.holes = span, parts, loops, set()
         self.function = bool(parts)
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
-        if name == "loops":
-            self.loops = self._skeleton.loops_in(self.span) if self.function else self._skeleton.loops
-        elif name == "marks":
+        if name == "marks":
             self.marks = self._marks()
         elif name == "node":
             self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
@@ -203,6 +214,7 @@ def _shows_marks(loop: bytes, written: bytes) -> bool:
         or _REBOUND.search(loop)
         or (any(start in written for start in _F_STRINGS) and _FORMATTED.search(written))
         or b"\\\n" in loop
+        or any(unclosed(match.group()) <= 0 for match in _TARGETS.finditer(loop))
         or any(unclosed(match.group()) > 0 for match in _OPENED.finditer(loop))
         or _shows_collection(loop)
     )

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from perflint.analysis import planning, registry, suppress, syntax
 from perflint.analysis.depth import allow_recursion
 from perflint.analysis.facts import Facts
-from perflint.analysis.partial import Unreadable, read
 from perflint.analysis.planning import Plan
 from perflint.analysis.registry import own
 from perflint.model.config import Config
@@ -42,15 +41,15 @@ def inspect(
     """
     allow_recursion()
     try:
-        draft = planning.drafted(source, config) if gates else None
+        draft = planning.drafted(source, config, tree) if gates else None
         if draft is not None and (tree or syntax.parses(source)):
             if not draft.rules and not suppress.named(source):
                 return Checked(())
-            partial = planning.partial(draft, tree)
+            partial = planning.partial(draft)
             if partial is not None:
                 return _checked(partial, config, draft.functions, noqa)
-        facts = read(source, tree)
-    except Unreadable as error:
+        facts = Facts(source, tree if tree is not None else syntax.parse(source))
+    except syntax.Unreadable as error:
         return Checked((unreadable(source, error.__cause__ or error),))
     if gates:
         plans = planning.settled(facts, config, draft)

@@ -17,14 +17,14 @@ class Hopes:
 
     def __init__(self, rules: tuple[Rule, ...], config: Config) -> None:
         self.rules = rules
-        self._asked: dict[bytes, set[int]] = defaultdict(
-            set
-        )  # by a word that the rest of a rule's gate asks for
-        self._unasked: set[int] = set()  # the rules whose gates ask for none
+        self._asked: dict[bytes, set[int]] = defaultdict(set)  # by a word of what the gate asks for besides
+        self._unasked: set[int] = set()  # the rules whose gates ask for nothing besides
         self._sure: dict[bytes, set[int]] = defaultdict(set)  # by a word that is all of a need
         self._unsure: dict[bytes, list[tuple[int, Need]]] = defaultdict(list)
         self._wordless: list[tuple[int, Need]] = []
-        self._within = [frozenset(rule.gate.within) for rule in rules]
+        self._within = {
+            number: frozenset(rule.gate.within) for number, rule in enumerate(rules) if rule.gate.within
+        }
         for number, rule in enumerate(rules):
             self._ask(number, rule)
             for need in rule.gate.needs(config) or (Need(frozenset()),):
@@ -35,6 +35,9 @@ class Hopes:
                 else:
                     self._wordless.append((number, need))
 
+        tables = (self._asked, self._sure, self._unsure)
+        self._telling = frozenset().union(*tables, *self._within.values())
+
     def _ask(self, number: int, rule: Rule) -> None:
         words = {*map(str.encode, rule.gate.imports)} or (LOOPS if rule.gate.loop else set())
         for word in words:
@@ -44,9 +47,9 @@ class Hopes:
 
     def met(self, source: Source) -> tuple[Rule, ...]:
         """The rules that the file may hold something for."""
-        words = source.words
+        words = source.words & self._telling
         asked = self._unasked.union(*(self._asked[word] for word in self._asked.keys() & words))
-        admitted = {number for number in asked if self._within[number] <= words}
+        admitted = asked.difference(number for number, inside in self._within.items() if not inside <= words)
         sure: set[int] = set().union(*(self._sure[word] for word in self._sure.keys() & words))
         found = admitted & sure
         unsure = (item for word in self._unsure.keys() & words for item in self._unsure[word])

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from perflint.analysis.draft import Draft
-from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.facts import Facts
+from perflint.analysis.gates import Gate
 from perflint.analysis.hopes import hopes
 from perflint.analysis.partial import Partial
 from perflint.analysis.places import is_test_file
@@ -20,6 +21,7 @@ from perflint.analysis.regions import Region
 from perflint.analysis.rule import Rule
 from perflint.analysis.skeleton import Unclear
 from perflint.analysis.sketch import Sketch
+from perflint.analysis.syntax import Unreadable
 from perflint.model.config import Config
 from perflint.model.source import Source
 
@@ -73,20 +75,20 @@ def every_rule(source: Source, config: Config) -> Rules:
     return hopes(config, is_test_file(source.path)).rules
 
 
-def drafted(source: Source, config: Config) -> Plans | None:
-    """What the text alone leaves hope for; None where it does not tell."""
+def drafted(source: Source, config: Config, tree: ast.Module | None = None) -> Plans | None:
+    """What the text alone leaves hope for; None where it does not tell. `tree` saves a parse where one is needed."""
     try:
-        return _plans(Draft(source), config, _worded(source, config))
+        return _plans(Draft(source, tree), config, _worded(source, config))
     except Unclear:
         return None
 
 
-def partial(draft: Plans, tree: ast.Module | None) -> Partial | None:
+def partial(draft: Plans) -> Partial | None:
     """What the checks of a draft's plans ask, if these need not be settled: all is clear, and none is the module's."""
     if not draft.clear or draft.module or not isinstance(draft.facts, Draft):
         return None
     try:
-        return Partial(draft.facts, tree)
+        return Partial(draft.facts)
     except Unclear:
         return None
 
@@ -124,21 +126,42 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
 def _sketched(facts: Facts, region: Region, gates: list[tuple[Rule, Gate]]) -> tuple[Rules, bool]:
     """The rules whose sketches leave hope for the region, and whether each gave an answer."""
     hopeful: list[Rule] = []
+    sketches: dict[Region, Sketch] = {}  # of the draft's region, and of the whole file's
     clear = True
-    sketch = Sketch(facts, region)
     for rule, gate in gates:
-        try:
-            hope = gate.sketch is None or gate.sketch(sketch)
-        except Exception:  # a draft that does not tell; or a fault, which the checks bring to light
-            hope, clear = True, False
-            sketch = Sketch(facts, region)  # without what was half answered
-        if hope:
+        answer = _answer(gate, sketches, facts, region)
+        clear &= answer is not None
+        if answer is not False:
             hopeful.append(rule)
+    for sketch in sketches.values():
+        sketch.forget()
     if hopeful and region.function:
         try:
             _ = region.deep  # asked while the tree is there
         except Unclear:
             clear = False
-    sketch.forget()
     region.forget()
     return tuple(hopeful), clear
+
+
+def _answer(gate: Gate, sketches: dict[Region, Sketch], facts: Facts, region: Region) -> bool | None:
+    """What the gate's sketch says of the region; None where it fails: the checks will bring that to light.
+
+    What a draft of the file does not tell, the whole file does.
+    """
+    if gate.sketch is None:
+        return True
+    sketch = sketches.get(region) or sketches.setdefault(region, Sketch(facts, region))
+    try:
+        return gate.sketch(sketch)
+    except Exception as error:
+        del sketches[region]  # what was half answered there
+        if not isinstance(error, Unclear) or not isinstance(facts, Draft):
+            return None
+    try:
+        whole = facts.whole
+    except Unreadable:
+        return None
+    return _answer(
+        gate, sketches, whole, whole.region_at(region.span.start) if region.function else whole.module
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 import perflint.rules
 from perflint.analysis.distributions import rule_packages
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.rule import Rule
 from perflint.analysis.shown import Shown

@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from perflint.analysis.facts import Facts, Gate
+from perflint.analysis.facts import Facts
+from perflint.analysis.gates import Gate
 from perflint.analysis.payoff import payoff
 from perflint.analysis.places import is_script, is_test_file
 from perflint.model.config import Config

@@ -7,7 +7,6 @@ the text is read by indentation, brackets and keywords. It may see a loop too ma
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache, cached_property
 
@@ -26,8 +25,9 @@ _CONTINUED = rb"(?:[ \t]|\\\r?\n)"
 _HEAD = re.compile(rb"\n[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
 _LOOP = re.compile(rb"\n[ \t\f]*(?:for|while|async" + _CONTINUED + rb"+for)\b")
 _INDENT = re.compile(rb"\n[ \t\f]*")
+_NEXT = re.compile(rb"(?:class|def)[ \t]")  # no expression goes on like this
 _ELSE = re.compile(rb"else\b")
-_IMPORT = re.compile(rb"import\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
+_IMPORT = re.compile(rb"import(?<!\wimport)\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
 _FROM = re.compile(rb"\bfrom\b(?:[.\w]|" + _CONTINUED + rb")+\Z")
 _GLOBAL = re.compile(rb"global\b((?:[\w,]|" + _CONTINUED + rb")*)")
 _TABBED = re.compile(rb"\n *[\t\f][ \t\f]*[^\s#]")
@@ -64,8 +64,6 @@ class Skeleton:
             while self.blank.endswith((b"\\\n", b"\\\r\n"), 0, line):
                 line = self.blank.rfind(b"\n", 0, line - 1) + 1
             before = self.blank[line : match.start()]
-            if before[-1:].isalnum() or before[-1:] == b"_":
-                continue
             found = _FROM.search(before)
             yield Span(line + found.start() if found else match.start(), match.end())
 
@@ -76,17 +74,21 @@ class Skeleton:
 
     def loops_in(self, function: Span) -> list[Span]:
         """The lines of the outermost loops of a function."""
-        found: list[Span] = []
-        first = bisect_left(self._heads, function.start)
-        for start in self._heads[first : bisect_left(self._heads, function.end)]:
-            if not found or start >= found[-1].end:
-                found.append(Span(start, self._end(start, self._indent(start))))
-        return found
+        return self._inner.get(function, [])
 
     @cached_property
-    def _heads(self) -> list[int]:
-        """Where lines start with `for`, `while` or `async for`."""
-        return [match.start() for match in _LOOP.finditer(self._text)]
+    def _inner(self) -> dict[Span, list[Span]]:
+        found: dict[Span, list[Span]] = {}
+        functions, end = iter(self.functions), 0
+        function = next(functions, None)
+        for match in _LOOP.finditer(self._text):
+            start = match.start()
+            while function and function.end <= start:
+                function = next(functions, None)
+            if function and function.start <= start and start >= end:
+                end = self._end(start, self._indent(start))
+                found.setdefault(function, []).append(Span(start, end))
+        return found
 
     def _indent(self, line: int) -> int:
         match = _INDENT.match(self._text, line)
@@ -121,6 +123,8 @@ class Skeleton:
             end = match.start()
             if match.end() - end == indent + 1 and _ELSE.match(text, match.end()):
                 continue
+            if _NEXT.match(text, match.end()):
+                return self._trimmed(start, end)
             at, depth = end, depth + unclosed(text[at:end])
             if depth <= 0 and not text.endswith((b"\\", b"\\\r"), start, end):
                 return self._trimmed(start, end)

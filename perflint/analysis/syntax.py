@@ -26,11 +26,18 @@ _APART = re.compile(
 )  # no expression goes on behind these
 
 
+class Unreadable(Exception):
+    """Python's parser does not take the text; the cause says why."""
+
+
 def parse(source: Source) -> ast.Module:
-    """The tree of the file; raise what `ast.parse` raises."""
+    """The tree of the file; raise Unreadable where it has none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes and the like are not our subject
-        return ast.parse(source.text)
+        try:
+            return ast.parse(source.text)
+        except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+            raise Unreadable from error
 
 
 def parses(source: Source) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import libcst as cst
 
 from perflint.analysis.facts import Facts
-from perflint.analysis.partial import Unreadable
 from perflint.analysis.planning import Plan, rules_of
 from perflint.analysis.registry import own
 from perflint.analysis.rule import Check, Context, Rule
+from perflint.analysis.syntax import Unreadable
 from perflint.analysis.tree import TreeError, parse, walk
 from perflint.model.config import Config
 from perflint.model.diagnostics import Finding, Severity, Span

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cached_property
 
 from perflint.analysis.needles import by_root, needles
 from perflint.model.source import Source
+
+_PLAIN = bytes.maketrans(b"()\t\r\n\f#;", b" " * 8)  # comments are blank, parentheses add nothing
 
 
 class Written:
@@ -16,31 +19,50 @@ class Written:
         self.source = source
         self.packages: set[str] = set()  # top-level packages imported anywhere
         self.imports_anywhere: dict[str, set[str]] = {}  # local name -> qualified names it is imported as
-        self._held: dict[bytes, bool] = {}
+        self._held: dict[bytes | re.Pattern[bytes], bool] = {}
         self._written: dict[tuple[str, ...], frozenset[str]] = {}
 
     def note(self, node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
         """Take in an import statement: the names that it binds, and what they stand for; "*" stands for itself."""
         module = "." * node.level + (node.module or "") if isinstance(node, ast.ImportFrom) else ""
-        bound = []
-        for alias in node.names:
-            root = (module or alias.name).partition(".")[0]
-            if root:
-                self.packages.add(root)
-            if module:
-                local, qualified = alias.asname or alias.name, f"{module}.{alias.name}"
-            else:
-                local, qualified = alias.asname or root, alias.name if alias.asname else root
-            if local != "*":
-                self.imports_anywhere.setdefault(local, set()).add(qualified)
-            bound.append((local, qualified))
-        return bound
+        return [self._bind(module, alias.name, alias.asname) for alias in node.names]
+
+    def note_text(self, statement: bytes) -> bool:
+        """Take in an import statement by its text, without strings in it; False where it is none of the plain ones."""
+        head, word, names = statement.translate(_PLAIN, b"\\").decode().rpartition("import ")
+        start = head.split()
+        aliases = [name.split() for name in names.rstrip(" ,").split(",")]
+        plain = all(len(alias) == 1 or (len(alias) == 3 and alias[1] == "as") for alias in aliases)
+        if not word or not plain or (start and start[0] != "from"):
+            return False
+        module = "".join(start[1:])
+        for alias in aliases:
+            self._bind(module, alias[0], alias[2] if len(alias) == 3 else None)
+        return True
+
+    def _bind(self, module: str, name: str, alias: str | None) -> tuple[str, str]:
+        root = (module or name).partition(".")[0]
+        if root:
+            self.packages.add(root)
+        if module:
+            local, qualified = alias or name, f"{module}.{name}"
+        else:
+            local, qualified = alias or root, name if alias else root
+        if local != "*":
+            self.imports_anywhere.setdefault(local, set()).add(qualified)
+        return local, qualified
 
     def holds(self, text: bytes) -> bool:
         """Whether the file's text has it anywhere; looked for once, however many regions ask."""
         if text not in self._held:
             self._held[text] = text in self.source.data
         return self._held[text]
+
+    def shows(self, pattern: re.Pattern[bytes]) -> bool:
+        """Whether the pattern is anywhere in the file's text; looked for once."""
+        if pattern not in self._held:
+            self._held[pattern] = pattern.search(self.source.data) is not None
+        return self._held[pattern]
 
     def written(self, names: tuple[str, ...]) -> frozenset[str]:
         """The ways to write any of the qualified names, imports inside functions included."""

@@ -51,7 +51,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.model.diagnostics import Finding, Severity
 

@@ -24,6 +24,7 @@ Result = TypeVar("Result", covariant=True)
 
 WORTH_A_WORKER = 600_000  # bytes of source; less is checked sooner than all rules are loaded and shared
 BATCH = 400_000  # bytes at most, so that the last batches end together
+_UNCOLLECTED = 3_000_000  # bytes that are checked between two collections: next to nothing of it is garbage
 
 
 class Job(Protocol[Result]):
@@ -54,13 +55,13 @@ def run(job: Job[T], paths: Sequence[Path], jobs: int = 0) -> Generator[T, None,
         yield from _Pool(job, paths, sizes, jobs).results()
     else:
         with _rare_collections() as collect:
-            unread = BATCH
+            unread = _UNCOLLECTED
             for path, bytes_ in zip(paths, sizes, strict=True):
                 yield job(path)
                 unread -= bytes_
                 if unread < 0:
                     collect()
-                    unread = BATCH
+                    unread = _UNCOLLECTED
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -11,6 +12,21 @@ from perflint.analysis.outline import FunctionNode, Store
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
+
+
+def may_ask(test: ast.expr, methods: Collection[str]) -> bool:
+    """A gate's question: whether a test may look at a flag, or ask an object by one of the methods."""
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=inner) | ast.BoolOp(values=[*_, inner]):
+            return may_ask(inner, methods)
+        case ast.Compare(left=left, comparators=[right]):
+            flags = isinstance(right, ast.Constant) and right.value in (None, True, False)
+            return may_ask(left, methods) and (flags or isinstance(left, ast.Call))
+        case ast.Call(func=ast.Attribute(attr=word)):
+            return word in methods
+        case ast.Call(func=ast.Name(id="any" | "all")) | ast.Name() | ast.Attribute(value=ast.Name()):
+            return True
+    return False
 
 
 def set_elsewhere(context: Context, flag: cst.BaseExpression, value: bool, loop: cst.CSTNode) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import libcst as cst
 
 from perflint.analysis import library
+from perflint.analysis.possible import calls_on
 from perflint.analysis.sketch import Sketch
 
 Wait = Literal[
@@ -117,8 +118,9 @@ def _is(node: cst.BaseExpression | None, name: str) -> bool:
     return isinstance(node, cst.Name) and node.value == name
 
 
-def timed(sketch: Sketch, method: str) -> set[ast.expr]:
+def timed(sketch: Sketch, method: str, kinds: frozenset[str]) -> set[ast.expr]:
     """The calls that may wait for some time only, and the `await` for them: those that pass more than names."""
-    given = ((call, [*call.args, *(item.value for item in call.keywords)]) for call in sketch.methods(method))
+    calls = calls_on(sketch, kinds, method)
+    given = ((call, [*call.args, *(item.value for item in call.keywords)]) for call in calls)
     found = {call for call, items in given if any(not isinstance(item, _NAMES) for item in items)}
     return {*found, *(node for node in sketch.of(ast.Await) if node.value in found)}

@@ -37,8 +37,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import SMALL
+from perflint.analysis.gates import Gate
 from perflint.analysis.likely import assigned
 from perflint.analysis.match import root
 from perflint.analysis.names import Scope

@@ -42,8 +42,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
+from perflint.analysis.gates import Gate
 from perflint.analysis.growth import regrown, rejoined
 from perflint.analysis.match import dotted
 from perflint.analysis.patterns.containers import glance, growing_in, made

@@ -48,7 +48,7 @@ from typing import NamedTuple
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import names_in
 from perflint.analysis.patterns.invariance import inner, invariant, may_stay, needless, static
 from perflint.analysis.patterns.uses import assigned_name, method, use

@@ -31,7 +31,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, simple
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk

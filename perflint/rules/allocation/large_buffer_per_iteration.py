@@ -38,7 +38,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import plain_args
 from perflint.analysis.names import Scope
 from perflint.analysis.patterns.invariance import recurs

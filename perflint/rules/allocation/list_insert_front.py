@@ -36,8 +36,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, plain_args
 from perflint.analysis.patterns.containers import escapes, few, growing_in, life, made
 from perflint.analysis.patterns.turns import shortened

@@ -51,8 +51,8 @@ from typing import Literal
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import LoopNode
+from perflint.analysis.gates import Gate
 from perflint.analysis.likely import Likely
 from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.names import Binding, Scope

@@ -36,7 +36,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.growth import growths as grown
 from perflint.analysis.likely import Likely
 from perflint.analysis.marks import Mark

@@ -37,8 +37,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains, names_in
 from perflint.analysis.patterns.collectors import (

@@ -31,7 +31,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import contains, names_in, only_statement, plain_args
 from perflint.analysis.rewrite import element

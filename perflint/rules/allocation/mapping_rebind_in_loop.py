@@ -37,7 +37,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.growth import growths as grown
 from perflint.analysis.kinds import Kind
 from perflint.analysis.likely import Likely

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.patterns.invariance import inner
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.shown import BUILT_TO_SEARCH

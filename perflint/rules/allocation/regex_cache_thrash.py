@@ -31,7 +31,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import names_in
 from perflint.analysis.patterns.invariance import dependents, few, inner, repeats
 from perflint.analysis.patterns.uses import assigned_name, use

@@ -36,7 +36,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.kinds import Kind
 from perflint.analysis.likely import Likely
 from perflint.analysis.marks import Mark, adds_one

@@ -34,7 +34,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import plain_args
 from perflint.analysis.patterns.invariance import recurs
 from perflint.analysis.places import is_test_file

@@ -37,7 +37,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, names_in, plain_args
 from perflint.analysis.patterns.steps import Packer, offset_steps, packer, slice_steps
 from perflint.analysis.rewrite import replace

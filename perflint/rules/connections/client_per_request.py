@@ -62,7 +62,7 @@ from perflint.analysis.connections.loopback import SERVER
 from perflint.analysis.connections.reuse import kept, same_in_function, same_in_loop, starts_work
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import bound_in
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, keyword, names_in
 from perflint.analysis.outline import FunctionNode, leaf
 from perflint.analysis.rewrite import swapped_headers

@@ -62,7 +62,7 @@ from perflint.analysis import library
 from perflint.analysis.connections import clients
 from perflint.analysis.connections.capacity import POOLS, SPELLINGS, Capacity, capacity
 from perflint.analysis.connections.sharing import Sharing
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.outline import Home, leaf
 from perflint.analysis.rule import Context, Rule
 from perflint.fixing.imports import runtime_import

@@ -58,7 +58,7 @@ from perflint.analysis.connections.mocks import mocked
 from perflint.analysis.connections.wrapping import enclosed
 from perflint.analysis.database.items import Items, is_worker, per_item
 from perflint.analysis.database.statements import bound_in
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, keyword, last_name, names_in
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule

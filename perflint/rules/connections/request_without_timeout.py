@@ -42,7 +42,7 @@ from typing import NamedTuple
 import libcst as cst
 
 from perflint.analysis.connections.clients import HTTPX, HTTPX2, REQUESTS, SESSIONS, URLLIB3, VERBS
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.outline import leaf

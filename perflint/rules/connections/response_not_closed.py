@@ -45,10 +45,10 @@ import libcst as cst
 from perflint.analysis.connections.clients import AIOHTTP, REQUESTS, URLLIB3, VERBS
 from perflint.analysis.connections.lifetimes import Lifetime, bound_to, lifetime, owned_elsewhere
 from perflint.analysis.connections.wrapping import wrapped
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.sketch import Sketch, is_constant
+from perflint.analysis.sketch import Sketch, awaited_for, is_constant
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -60,11 +60,18 @@ _STREAMS: dict[str | None, bool] = {"stream": True, "preload_content": False}
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    words = ((word.arg, word.value) for call in sketch.of(ast.Call) for word in call.keywords)
-    if any(is_constant(held, _STREAMS[name]) for name, held in words if name in _STREAMS):
-        return True
-    awaited = {node.value for node in sketch.of(ast.Await)} if "aiohttp" in sketch.facts.packages else set()
-    return bool(sketch.calls_to(_URLOPEN)) or not awaited.isdisjoint(sketch.calls(*_VERBS))
+    found: set[ast.expr] = {
+        *sketch.calls_to(_URLOPEN),
+        *(call for call in sketch.of(ast.Call) if any(map(_streams, call.keywords))),
+    }
+    if "aiohttp" in sketch.facts.packages:
+        found |= {node.value for node in sketch.of(ast.Await)}.intersection(sketch.calls(*_VERBS))
+    asked = {node.value for node in sketch.of(ast.Attribute)}
+    return not found.isdisjoint(sketch.bound | asked | {awaited_for(node) for node in asked})
+
+
+def _streams(word: ast.keyword) -> bool:
+    return word.arg in _STREAMS and is_constant(word.value, _STREAMS[word.arg])
 
 
 rule = Rule(

@@ -59,7 +59,7 @@ from perflint.analysis.database.receivers import receiver
 from perflint.analysis.database.rows import rows_of
 from perflint.analysis.database.statements import bound_in, statement
 from perflint.analysis.database.transactions import connection_of, made_in
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, names_in, unawaited
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule

@@ -55,7 +55,7 @@ from perflint.analysis.connections.reuse import kept, same_in_function, same_in_
 from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import bound_in
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name, names_in, unawaited
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule

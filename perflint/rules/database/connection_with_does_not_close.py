@@ -55,7 +55,7 @@ from perflint.analysis.connections.derived import reach
 from perflint.analysis.connections.lifetimes import escaping, lifetime, managed
 from perflint.analysis.database.drivers import CONNECTS, DRIVERS, PYODBC, Driver
 from perflint.analysis.database.statements import text_of
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import entering

@@ -67,7 +67,7 @@ from perflint.analysis.database.transactions import (
     rolls_back,
     withs,
 )
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule

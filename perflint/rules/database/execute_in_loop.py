@@ -71,7 +71,7 @@ from perflint.analysis.database.statements import (
     table_of,
 )
 from perflint.analysis.database.transactions import connection_of, entered, is_cursor, made_in, withs
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, names_in
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Benchmark, Context, Rule

@@ -51,7 +51,7 @@ from perflint.analysis.database.items import per_item
 from perflint.analysis.database.migrations import migrates
 from perflint.analysis.database.statements import bound_in
 from perflint.analysis.database.writes import flushed_each_turn, in_transaction, keyed, listed, one_by_one
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name, names_in
 from perflint.analysis.rewrite import element, indent_unit, indentation, replace
 from perflint.analysis.rule import Benchmark, Context, Rule

@@ -60,7 +60,7 @@ from perflint.analysis.database.migrations import migrates
 from perflint.analysis.database.models import model
 from perflint.analysis.database.receivers import receiver
 from perflint.analysis.database.statements import statement
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.patterns.invariance import few
 from perflint.analysis.rule import Context, Rule

@@ -44,7 +44,7 @@ import libcst as cst
 
 from perflint.analysis.database.drivers import PSYCOPG2, PYODBC
 from perflint.analysis.database.statements import Statement, statement
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.tree import walk

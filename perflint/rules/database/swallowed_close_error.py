@@ -47,7 +47,7 @@ import libcst as cst
 from perflint.analysis.concurrency.handlers import WIDE, caught, is_silent
 from perflint.analysis.database import drivers
 from perflint.analysis.database.receivers import proved
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name, unawaited
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule

@@ -49,7 +49,7 @@ from perflint.analysis.connections.openings import closed_here
 from perflint.analysis.connections.wrapping import enclosed
 from perflint.analysis.database import drivers
 from perflint.analysis.database.statements import Statement, statement, statements
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, last_name
 from perflint.analysis.names import Binding
 from perflint.analysis.rewrite import indent_unit, indented, remove, statement_lines

@@ -58,7 +58,7 @@ from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.database import drivers
 from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import statements
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule

@@ -51,7 +51,7 @@ from perflint.analysis.exposure.guards import development
 from perflint.analysis.exposure.pages import MOUNTS, Page, pages
 from perflint.analysis.exposure.routes import FRAMEWORKS
 from perflint.analysis.exposure.values import call_at
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
@@ -76,7 +76,7 @@ def _hopeful(sketch: Sketch) -> bool:
         return False
     named = not facts.packages.isdisjoint(dumps.PACKAGES) or sketch.mentions(*dumps.NAMES)
     if not named and not (
-        (_PATHS.search(facts.source.data) or any(map(facts.holds, _CALLED)))
+        (facts.shows(_PATHS) or any(map(facts.holds, _CALLED)))
         and any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts)
     ):
         return False

@@ -44,7 +44,7 @@ from perflint.analysis.exposure.django import lets_everybody_in, settings_hold, 
 from perflint.analysis.exposure.guards import conditional, development, guarded
 from perflint.analysis.exposure.startup import measures, moment
 from perflint.analysis.exposure.values import UNKNOWN, Call, call_at, entries, expression, passed, value
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.outline import Home, Outline
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, is_constant

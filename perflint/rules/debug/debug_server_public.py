@@ -45,7 +45,7 @@ from perflint.analysis.exposure.frameworks import FUNCTIONS, METHODS
 from perflint.analysis.exposure.guards import development, guarded
 from perflint.analysis.exposure.hosts import address, loopback
 from perflint.analysis.exposure.servers import Listening, debugging, listening, reloading
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Context, Rule

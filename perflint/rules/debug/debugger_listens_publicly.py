@@ -43,7 +43,7 @@ from perflint.analysis.exposure.consoles import CONSOLES, MANAGERS, RPYC, RPYC_S
 from perflint.analysis.exposure.guards import development, guarded
 from perflint.analysis.exposure.hosts import address, loopback, reach
 from perflint.analysis.exposure.values import UNKNOWN, Call, call_at, passed, value
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.outline import Home, Outline, leaf
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -40,7 +40,7 @@ from perflint.analysis.exposure.guards import conditional, development
 from perflint.analysis.exposure.routes import FRAMEWORKS
 from perflint.analysis.exposure.startup import Moment, measures, moment
 from perflint.analysis.exposure.values import Call, call_at, expression, passed, value
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.library import LOOP
 from perflint.analysis.outline import Outline, generates, leaf, own_nodes
 from perflint.analysis.rule import Benchmark, Context, Rule

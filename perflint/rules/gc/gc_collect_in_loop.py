@@ -44,7 +44,6 @@ from perflint.analysis.database.items import per_item
 from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.routes import routes
 from perflint.analysis.exposure.values import call_at
-from perflint.analysis.facts import Gate
 from perflint.analysis.garbage import (
     long_turn,
     measuring,
@@ -54,6 +53,7 @@ from perflint.analysis.garbage import (
     throttled,
     waits,
 )
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import FunctionNode, leaf
 from perflint.analysis.rule import Benchmark, Context, Rule

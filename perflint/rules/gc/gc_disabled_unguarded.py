@@ -50,7 +50,6 @@ import libcst as cst
 from perflint.analysis.concurrency.roles import closes
 from perflint.analysis.connections.wrapping import enclosed
 from perflint.analysis.exposure.values import call_at, value
-from perflint.analysis.facts import Gate
 from perflint.analysis.garbage import (
     Use,
     around,
@@ -64,6 +63,7 @@ from perflint.analysis.garbage import (
     uses,
     watched,
 )
+from perflint.analysis.gates import Gate
 from perflint.analysis.outline import FunctionNode, Home, Outline, generates, leaf, own_nodes
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity

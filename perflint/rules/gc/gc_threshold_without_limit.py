@@ -58,7 +58,6 @@ import libcst as cst
 from perflint.analysis.concurrency.roles import closes
 from perflint.analysis.database.items import is_retry
 from perflint.analysis.exposure.values import Call, call_at
-from perflint.analysis.facts import Gate
 from perflint.analysis.garbage import (
     Use,
     asked_for,
@@ -73,6 +72,7 @@ from perflint.analysis.garbage import (
     uses,
     watched,
 )
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import Home
 from perflint.analysis.rewrite import indentation

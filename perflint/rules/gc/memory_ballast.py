@@ -34,8 +34,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
 from perflint.analysis.garbage import number
+from perflint.analysis.gates import Gate
 from perflint.analysis.outline import Home, Outline
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.shown import REPEATED

@@ -54,7 +54,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.fates import called_back, fate, forsaken, loads
 from perflint.analysis.concurrency.guarded import catches, decorated, referred
 from perflint.analysis.concurrency.loggers import logging_expression
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, is_name, keyword
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -49,7 +49,7 @@ from perflint.analysis.concurrency.fates import droppable, forsaken, loads
 from perflint.analysis.concurrency.guarded import catches, decorated, may_fail, referred
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.concurrency.spawns import Spawn, spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Context, Rule

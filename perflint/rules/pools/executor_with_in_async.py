@@ -45,7 +45,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine, entry
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import sole_small
 from perflint.analysis.rewrite import replace
 from perflint.analysis.rule import Context, Rule

@@ -42,7 +42,7 @@ from perflint.analysis.concurrency.fates import fate, forgotten, loads
 from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import at_work, closes, is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Context, Rule

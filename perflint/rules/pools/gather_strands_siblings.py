@@ -54,7 +54,7 @@ from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.gathering import repair
 from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import at_work, is_cleanup
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

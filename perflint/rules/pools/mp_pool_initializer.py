@@ -46,7 +46,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.guarded import guarded
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.objects import argument
 from perflint.analysis.outline import FunctionNode
 from perflint.analysis.rule import Context, Rule

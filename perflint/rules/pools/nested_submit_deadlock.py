@@ -52,7 +52,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers, carries
 from perflint.analysis.concurrency.coroutines import own_function
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import is_name
 from perflint.analysis.outline import FunctionNode, Home
 from perflint.analysis.possible import calls_on, own

@@ -44,7 +44,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers
 from perflint.analysis.concurrency.fates import bound_name, collector, loads
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, dotted
 from perflint.analysis.rewrite import indentation, insert_after
 from perflint.analysis.rule import Context, Rule

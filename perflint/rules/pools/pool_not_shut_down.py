@@ -46,8 +46,8 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.fates import collector
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Comprehension

@@ -49,8 +49,8 @@ from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.fates import reads_all
 from perflint.analysis.concurrency.piles import one_at_a_time, starts_up
 from perflint.analysis.concurrency.roles import handles, is_cleanup
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.outline import FunctionNode, Outline, leaf
 from perflint.analysis.rewrite import swapped_headers

@@ -38,7 +38,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from perflint.analysis import library
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, keyword, names_in
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Benchmark, Context, Rule

@@ -67,7 +67,7 @@ from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.handlers import WIDE, is_silent, is_wide
 from perflint.analysis.concurrency.loggers import module_logger
 from perflint.analysis.concurrency.roles import closes, is_cleanup, starts_in
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import sole_small
 from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import indentation, statement_lines

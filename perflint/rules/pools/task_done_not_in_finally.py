@@ -73,7 +73,7 @@ from perflint.analysis.concurrency.accounting import Account, Exits, Unclear, is
 from perflint.analysis.concurrency.consumers import Consumer, consumer, joined, taken_from
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.isolation import repair
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, root
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -44,7 +44,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.carriers import carriers, carries
 from perflint.analysis.concurrency.guarded import referred
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, is_name
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -41,7 +41,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine
 from perflint.analysis.concurrency.fates import fate, forgotten
 from perflint.analysis.concurrency.guarded import catches, decorated, referred
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import indent_unit, insert_after
 from perflint.analysis.rule import Context, Rule

@@ -75,7 +75,7 @@ import libcst as cst
 from perflint.analysis.concurrency.consumers import PACKAGES, TAKES, consumer, fatal
 from perflint.analysis.concurrency.isolation import repair
 from perflint.analysis.concurrency.roles import starts_in
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Finding, Severity, Span
 

@@ -49,7 +49,7 @@ from perflint.analysis.concurrency.coroutines import coroutine, entry
 from perflint.analysis.concurrency.fates import loads
 from perflint.analysis.concurrency.races import EARLY, WAITS, made_here, may_lose
 from perflint.analysis.concurrency.spawns import spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.names import Scope
 from perflint.analysis.rewrite import indentation, insert_after
 from perflint.analysis.rule import Context, Rule

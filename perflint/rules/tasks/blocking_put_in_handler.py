@@ -46,7 +46,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.queueing import bounded
 from perflint.analysis.concurrency.waiting import waiting
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import keyword
 from perflint.analysis.rule import Context, Rule
 from perflint.model.diagnostics import Finding, Severity

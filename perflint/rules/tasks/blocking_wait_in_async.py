@@ -49,7 +49,7 @@ from perflint.analysis.concurrency.elements import receives
 from perflint.analysis.concurrency.queueing import bounded
 from perflint.analysis.concurrency.readiness import brief, checked, known_done
 from perflint.analysis.concurrency.waiting import BLOCKING, ENDING, LOCKS, waiting
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import replace

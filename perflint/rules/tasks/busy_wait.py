@@ -43,19 +43,34 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine
 from perflint.analysis.concurrency.elements import receiver as object_of
-from perflint.analysis.concurrency.flags import set_elsewhere
-from perflint.analysis.facts import Gate
+from perflint.analysis.concurrency.flags import may_ask, set_elsewhere
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
 
+_ASKED: dict[tuple[str, bool], tuple[frozenset[str], str]] = {
+    ("empty", False): (library.THREAD_QUEUES | library.ASYNC_QUEUES, "get()"),
+    ("empty", True): (library.THREAD_QUEUES | library.ASYNC_QUEUES, "join()"),
+    ("full", False): (library.THREAD_QUEUES | library.ASYNC_QUEUES, "put()"),
+    ("done", True): (frozenset({library.FUTURE, library.TASK}), "result()"),
+    ("ready", True): (frozenset({library.RESULT}), "wait()"),
+    ("is_alive", False): (library.THREADS | {library.PROCESS}, "join()"),
+    ("is_set", True): (library.EVENTS, "wait()"),
+    ("locked", False): (library.THREAD_LOCKS | library.ASYNC_LOCKS, "acquire()"),
+}
+_METHODS = {"qsize", *(method for method, _ in _ASKED)}
+
 
 def _hopeful(sketch: Sketch) -> bool:
-    bodies = (loop.body for loop in sketch.of(ast.While) if not loop.orelse)
+    bodies = [loop.body for loop in sketch.of(ast.While) if not loop.orelse and may_ask(loop.test, _METHODS)]
     only = (awaited_for(body[0].value) for body in bodies if len(body) == 1 and isinstance(body[0], ast.Expr))
-    return any(isinstance(call, ast.Call) and len(call.args) + len(call.keywords) == 1 for call in only)
+    pauses = [
+        call for call in only if isinstance(call, ast.Call) and len(call.args) + len(call.keywords) == 1
+    ]
+    return any(not call.args or isinstance(call.args[0], (ast.Constant, ast.Name)) for call in pauses)
 
 
 rule = Rule(
@@ -81,16 +96,6 @@ rule = Rule(
 _SLEEPS = {"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"}
 _LONG = 5.0  # seconds; a loop that wakes so seldom is a schedule
 # (method, negated) -> the types it is asked of, and what to do instead.
-_ASKED: dict[tuple[str, bool], tuple[frozenset[str], str]] = {
-    ("empty", False): (library.THREAD_QUEUES | library.ASYNC_QUEUES, "get()"),
-    ("empty", True): (library.THREAD_QUEUES | library.ASYNC_QUEUES, "join()"),
-    ("full", False): (library.THREAD_QUEUES | library.ASYNC_QUEUES, "put()"),
-    ("done", True): (frozenset({library.FUTURE, library.TASK}), "result()"),
-    ("ready", True): (frozenset({library.RESULT}), "wait()"),
-    ("is_alive", False): (library.THREADS | {library.PROCESS}, "join()"),
-    ("is_set", True): (library.EVENTS, "wait()"),
-    ("locked", False): (library.THREAD_LOCKS | library.ASYNC_LOCKS, "acquire()"),
-}
 # `while self._running` and `while not self._closed` end when somebody stops them.
 _GOES_ON = re.compile(
     r"(running|active|alive|started|enabled|connected|open|run|keep|continue|loop|should_run|monitoring)",

@@ -48,7 +48,7 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.fates import bound_name, called_back, fate, forgotten
 from perflint.analysis.concurrency.spawns import spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
 from perflint.analysis.possible import calls_on

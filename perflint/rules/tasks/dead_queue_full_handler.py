@@ -58,7 +58,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.handlers import caught, is_silent, smalls
 from perflint.analysis.concurrency.queueing import EMPTY, FULL, QueueCall, queue_calls, unbounded
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.fixing.imports import import_edit

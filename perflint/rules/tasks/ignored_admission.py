@@ -52,7 +52,7 @@ from perflint.analysis.concurrency.daemons import is_daemon
 from perflint.analysis.concurrency.fates import dropped, fate, forgotten
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.waiting import timed, waiting
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, is_name, keyword, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -65,11 +65,10 @@ _CHECKED = {"threading.Thread": "is_alive()", "threading.Timer": "is_alive()", l
 
 def _hopeful(sketch: Sketch) -> bool:
     """A pool, wherever its class comes from; a call that may wait for a while, and whose answer goes nowhere."""
-    acquired, waited = timed(sketch, "acquire"), {*timed(sketch, "wait"), *timed(sketch, "join")}
-    kinds = library.THREAD_LOCKS if forgotten(sketch, acquired) else frozenset()
-    kinds |= _EVENTS | {*_CHECKED} if dropped(sketch, waited) else frozenset()
-    pool = sketch.facts.holds(b"WorkerPool") and sketch.calls("submit", "submit_wait", "shutdown")
-    return bool(pool) or sketch.file_mentions(*library.makers(kinds))
+    if sketch.facts.holds(b"WorkerPool") and sketch.calls("submit", "submit_wait", "shutdown"):
+        return True
+    waited = timed(sketch, "wait", frozenset(_EVENTS)) | timed(sketch, "join", frozenset(_CHECKED))
+    return forgotten(sketch, timed(sketch, "acquire", library.THREAD_LOCKS)) or dropped(sketch, waited)
 
 
 rule = Rule(

@@ -56,7 +56,7 @@ from perflint.analysis.concurrency.fanout import GATHERING, fan, gathered, inner
 from perflint.analysis.concurrency.piles import piles
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size

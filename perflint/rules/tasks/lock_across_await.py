@@ -52,7 +52,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import coroutine, suspensions
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, last_name
 from perflint.analysis.nodes import children
 from perflint.analysis.rule import Context, Rule

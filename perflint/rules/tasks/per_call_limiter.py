@@ -43,7 +43,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.concurrency.spawns import spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import remove, statement_lines
 from perflint.analysis.rule import Context, Rule

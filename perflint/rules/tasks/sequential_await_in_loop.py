@@ -49,7 +49,7 @@ import libcst as cst
 
 from perflint.analysis.concurrency.crowds import crowd, header
 from perflint.analysis.concurrency.roles import is_cleanup
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, dotted, names_in, only_statement, root
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sizes import Size

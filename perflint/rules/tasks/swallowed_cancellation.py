@@ -53,7 +53,7 @@ from perflint.analysis.concurrency import handlers
 from perflint.analysis.concurrency.cancellation import deferred, reaps
 from perflint.analysis.concurrency.coroutines import coroutine, entry, suspensions
 from perflint.analysis.concurrency.roles import closes, is_cleanup
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, last_name, names_in
 from perflint.analysis.rewrite import indentation
 from perflint.analysis.rule import Context, Rule

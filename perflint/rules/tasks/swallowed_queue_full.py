@@ -59,8 +59,8 @@ from perflint.analysis.concurrency.handlers import caught, ends, is_silent, may_
 from perflint.analysis.concurrency.loggers import module_logger
 from perflint.analysis.concurrency.queueing import FULL, never_full, one_slot
 from perflint.analysis.concurrency.waiting import waiting
-from perflint.analysis.facts import Gate
 from perflint.analysis.flow import bound_names
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, is_name, names_in, sole_small
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -50,7 +50,7 @@ from perflint.analysis.concurrency.piles import few, one_at_a_time, piles, start
 from perflint.analysis.concurrency.roles import is_cleanup, may_handle
 from perflint.analysis.concurrency.settled import settled
 from perflint.analysis.concurrency.spawns import Spawn, spawn, starters
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.library import PROCESS, THREADS, spellings
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch

@@ -59,7 +59,7 @@ from perflint.analysis.concurrency.crowds import crowd, header, may_be_many
 from perflint.analysis.concurrency.fanout import GATHERING, Fan, Source, fan, inner_work, limited, may_start
 from perflint.analysis.concurrency.origins import switched
 from perflint.analysis.concurrency.roles import at_work, is_cleanup
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.match import contains, names_in
 from perflint.analysis.outline import leaf

@@ -87,8 +87,10 @@ from perflint.analysis.concurrency.feeds import (
     pushed,
 )
 from perflint.analysis.concurrency.queueing import unbounded
-from perflint.analysis.facts import Gate
+from perflint.analysis.concurrency.roles import Roles
+from perflint.analysis.gates import Gate
 from perflint.analysis.objects import Made
+from perflint.analysis.outline import Outline
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -103,12 +105,38 @@ def _hopeful(sketch: Sketch) -> bool:
     """A queue without a bound that gets a name, in a file that puts into one and takes out of one."""
     if not (sketch.facts.holds(b".put") and sketch.facts.holds(b".get")):
         return False
-    values = {node.value for node in sketch.of(ast.Assign)} | {
-        node.value for node in sketch.of(ast.AnnAssign)
-    }
+    kept = [(node.targets[0], node.value) for node in sketch.of(ast.Assign)]
+    kept += [(node.target, node.value) for node in sketch.of(ast.AnnAssign) if node.value is not None]
     made = {*sketch.calls_to(*_SPELLINGS), *sketch.methods(*_MAKERS)}  # by the module or a context
     made.update(call for call in sketch.of(ast.Call) if isinstance(call.func, ast.Subscript))
-    return any(unbounded(Made("", (call,))) for call in made & values)
+    return any(
+        unbounded(Made("", (value,))) and _may_feed(target, sketch)
+        for target, value in kept
+        if isinstance(value, ast.Call) and value in made
+    )
+
+
+def _may_feed(target: ast.expr, sketch: Sketch) -> bool:
+    """Whether the place that a queue is bound to may stand between a producer and a consumer."""
+    if sketch.functions != [sketch.region.node] or sketch.of(ast.Global):
+        return True
+    outline = sketch.facts.outline
+    home = outline.inside(sketch.functions[0])
+    match target:
+        case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if home.owner is not None:
+            return bool(_feeders(Place(name, owner=home.owner), outline))
+        case ast.Name(id=name):
+            return bool(_feeders(Place(name, function=home.function), outline))
+    return False
+
+
+def _feeders(place: Place, outline: Outline) -> list[End]:
+    """What puts items into the queue, if something else takes them out, and nothing looks at how many there are."""
+    found, roles = list(ends(outline, place)), outline.once(Roles)
+    takes = {item.home.function for item in found if item.method.startswith("get")}
+    feeders = [item for item in found if item.home.function not in takes and produces(roles, item)]
+    taken = any(consumes(roles, item) for item in found)
+    return feeders if taken and feeders and not measured(outline, place) else []
 
 
 rule = Rule(
@@ -145,15 +173,10 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     place = _place(node, context)
     if place is None:
         return
-    found = list(ends(context.facts.outline, place))
-    takers = [item for item in found if consumes(context.roles, item)]
-    takes = {item.home.function for item in found if item.method.startswith("get")}
-    feeders = [item for item in found if item.home.function not in takes and produces(context.roles, item)]
-    if not takers or not feeders or measured(context.facts.outline, place):
-        return
-    yield rule.finding(
-        context, node, _message(node, feeders, context), _fix(node, made.type, place, found, context)
-    )
+    feeders = _feeders(place, context.facts.outline)
+    if feeders:
+        fix = _fix(node, made.type, place, context)
+        yield rule.finding(context, node, _message(node, feeders, context), fix)
 
 
 def _message(node: cst.Call, feeders: list[End], context: Context) -> str:
@@ -192,12 +215,13 @@ def _place(node: cst.Call, context: Context) -> Place | None:
     return None
 
 
-def _fix(node: cst.Call, kind: str, place: Place, found: list[End], context: Context) -> Fix | None:
+def _fix(node: cst.Call, kind: str, place: Place, context: Context) -> Fix | None:
     """Give it the configuration's `default-queue-size`."""
     if kind.endswith("SimpleQueue") or context.tree.comments(context.tree.span(node)):
         return None
     if len(node.args) > 1 or any(item.star for item in node.args) or node.lpar:
         return None
+    found = list(ends(context.facts.outline, place))
     puts = [item for item in found if item.method.startswith("put")]
     gets = {item.home.function for item in found if item.method.startswith("get")}
     if any(pushed(item) or item.deferred or item.home.function in gets for item in puts):

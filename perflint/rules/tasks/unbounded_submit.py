@@ -61,7 +61,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.piles import Pile, few, piles
 from perflint.analysis.concurrency.spawns import Spawn, spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import keyword
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Benchmark, Context, Rule

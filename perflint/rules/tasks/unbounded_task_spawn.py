@@ -63,7 +63,7 @@ from perflint.analysis.concurrency.fanout import gathered, inner_work
 from perflint.analysis.concurrency.origins import switched
 from perflint.analysis.concurrency.piles import few, piles
 from perflint.analysis.concurrency.spawns import Spawn, spawn
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rewrite import indentation, statement_lines

@@ -54,7 +54,7 @@ from perflint.analysis.concurrency.guarded import called, guarded
 from perflint.analysis.concurrency.roles import is_cleanup
 from perflint.analysis.concurrency.spawns import spawn
 from perflint.analysis.concurrency.supervision import watched
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.rewrite import insert_after
 from perflint.analysis.rule import Context, Rule
 from perflint.fixing.imports import runtime_import

@@ -59,10 +59,10 @@ from perflint.analysis import library
 from perflint.analysis.concurrency.daemons import is_daemon
 from perflint.analysis.concurrency.endless import endless, may_be_endless
 from perflint.analysis.concurrency.spawns import starters
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted
 from perflint.analysis.objects import Made, argument
-from perflint.analysis.outline import FunctionNode, Home
+from perflint.analysis.outline import FunctionNode, Home, leaf
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
@@ -72,7 +72,19 @@ def _hopeful(sketch: Sketch) -> bool:
     made = starters(sketch)
     daemons = (item for call in made for item in call.keywords if item.arg == "daemon")
     given = sum(isinstance(item.value, ast.Constant) and bool(item.value.value) for item in daemons)
-    return given < len(made) and may_be_endless(sketch.facts.source.data)
+    if given == len(made) or not may_be_endless(sketch.facts.source.data):
+        return False
+    return any(_may_run_on(call, sketch) for call in made)
+
+
+def _may_run_on(call: ast.Call, sketch: Sketch) -> bool:
+    """Whether what is started may be endless, where a function without others in it starts it by one of these names."""
+    name, outline, region = leaf(call.func), sketch.facts.outline, sketch.region.node
+    if name not in ("Thread", "Process", "Timer") or name in outline.classes or sketch.functions != [region]:
+        return True
+    target = argument(call, "function" if name == "Timer" else "target", 1)
+    worker = outline.referred(target, outline.inside(sketch.functions[0])) if target is not None else None
+    return worker is not None and endless(worker, outline)
 
 
 rule = Rule(

@@ -34,7 +34,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import Growth, growths, names_in
 from perflint.analysis.patterns.accumulating import accumulating

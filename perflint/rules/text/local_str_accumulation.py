@@ -39,7 +39,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.match import GROWING
 from perflint.analysis.patterns.accumulate import Accumulator

@@ -37,7 +37,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.marks import Mark
 from perflint.analysis.patterns.accumulate import Accumulator, annotated
 from perflint.analysis.patterns.accumulating import accumulating

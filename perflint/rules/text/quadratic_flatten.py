@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from perflint.analysis.facts import Gate
+from perflint.analysis.gates import Gate
 from perflint.analysis.likely import Likely
 from perflint.analysis.match import contains, last_name
 from perflint.analysis.patterns.growable import hidden
