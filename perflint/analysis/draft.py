@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -44,7 +43,8 @@ _FORMATTED = re.compile(
 _F_STRINGS = (b"f'", b'f"', b"F'", b'F"', b"fr", b"fR", b"Fr", b"FR")
 _OPENED = re.compile(rb"=(?!=)[^\n]*[(\[{][^\n]*\n")
 
-_DEF = re.compile(rb"\bdef[\s\\]+(\w+)")
+_DEFINED = re.compile(rb"\b(?:def|class)[\s\\]+(\w+)")
+_NAMED = ast.Pass()  # what binds the name of a function or class: nobody asks for more
 
 # What gives an attribute, or a name that may be one of a class, a value that is no number, as far as a text shows.
 _SET = (
@@ -53,6 +53,7 @@ _SET = (
 )
 
 _LINE = 400  # bytes of code before a method, at most
+_NO_HOLES: set[ast.AST] = set()
 _LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for its marks
 
 
@@ -107,8 +108,15 @@ class Draft(Facts):
     @cached_property
     def outside(self) -> Facts:
         """The facts of what stands outside of functions, in a text of its own."""
-        text = self.module.text(lambda function: b"def %s(): pass\n" % self._name(function))
-        return Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
+        text, named = self.module.outside()
+        facts = Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
+        for name in named:
+            facts.bindings.setdefault(name, []).append(_NAMED)
+        return facts
+
+    def is_python(self) -> bool:
+        """Whether the whole file parses."""
+        return syntax.parses(self.source, self._blank)
 
     @cached_property
     def whole(self) -> Facts:
@@ -119,12 +127,6 @@ class Draft(Facts):
         whole = self.__dict__.get("whole")
         if whole is not None:
             whole.forget()
-
-    def _name(self, function: Span) -> bytes:
-        found = _DEF.search(self._blank, *function)
-        if found is None:
-            raise Unclear
-        return found[1]
 
     def __getattr__(self, name: str) -> NoReturn:
         raise Unclear(name)
@@ -152,7 +154,7 @@ class _Piece(Region):
     def __init__(
         self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
     ) -> None:
-        self.span, self.parts, self.loops, self.holes = span, parts, loops, set()
+        self.span, self.parts, self.loops, self.holes = span, parts, loops, _NO_HOLES
         self.function = bool(parts)
         self._source, self._skeleton = source, skeleton
 
@@ -176,16 +178,39 @@ class _Piece(Region):
             raise Unclear
         return tree[0]
 
-    def text(self, instead: Callable[[Span], bytes] = lambda _: b"pass\n") -> bytes:
+    def text(self) -> bytes:
         """The module, with a statement in the place of each function."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
         for span in self._skeleton.functions:
-            function = data[slice(*span)]
-            indent = len(function) - len(function.lstrip(b" "))
-            parts += (data[at : span.start], b" " * indent, instead(span))
+            parts += (data[at : span.start], b" " * self._indent(span), b"pass\n")
             at = span.end
         return b"".join((*parts, data[at:]))
+
+    def outside(self) -> tuple[bytes, list[str]]:
+        """The module without the functions and classes at its margin, whose names come besides, and a class in the
+        place of other functions: they are many in a large file, and a tree of a class is a small one."""
+        data, at = self._source.data, 0
+        parts: list[bytes] = []
+        names: list[str] = []
+        for span in sorted([*self._skeleton.functions, *self._skeleton.classes()]):
+            if span.start < at:  # a method
+                continue
+            found = _DEFINED.search(self._skeleton.blank, *span)
+            if found is None:
+                raise Unclear
+            parts.append(data[at : span.start])
+            indent = self._indent(span)
+            if indent:
+                parts.append(b" " * indent + b"class %s: pass\n" % found[1])
+            else:
+                names.append(found[1].decode())
+            at = span.end
+        return b"".join((*parts, data[at:])), names
+
+    def _indent(self, span: Span) -> int:
+        function = self._source.data[slice(*span)]
+        return len(function) - len(function.lstrip(b" "))
 
     def _marks(self) -> set[Mark]:
         marks: set[Mark] = set()

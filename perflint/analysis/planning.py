@@ -83,6 +83,11 @@ def drafted(source: Source, config: Config, tree: ast.Module | None = None) -> P
         return None
 
 
+def is_python(draft: Plans) -> bool:
+    """Whether the drafted file parses."""
+    return isinstance(draft.facts, Draft) and draft.facts.is_python()
+
+
 def partial(draft: Plans) -> Partial | None:
     """What the checks of a draft's plans ask, if these need not be settled: all is clear, and none is the module's."""
     if not draft.clear or draft.module or not isinstance(draft.facts, Draft):

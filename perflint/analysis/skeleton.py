@@ -53,6 +53,7 @@ class Skeleton:
         self.blank = self._text[1:]
         self.functions: list[Span] = []
         self.loops: list[Span] = []
+        self._classes: list[tuple[int, int]] = []  # at the margin: where their decorators and they start
         if _odd(self._text) or unclosed(self._text):
             raise Unclear
         self._run()
@@ -66,6 +67,10 @@ class Skeleton:
             before = self.blank[line : match.start()]
             found = _FROM.search(before)
             yield Span(line + found.start() if found else match.start(), match.end())
+
+    def classes(self) -> list[Span]:
+        """The lines of the classes at the margin, their decorators included."""
+        return [Span(first, self._end(start, 0)) for first, start in self._classes]
 
     def global_names(self) -> set[str]:
         """The names that `global` statements declare."""
@@ -111,6 +116,10 @@ class Skeleton:
                 self.functions.append(Span(first, end))
                 decorated = None
             elif word == b"class":
+                if not indent:
+                    self._classes.append(
+                        (decorated.start if decorated and not decorated.end else start, start)
+                    )
                 decorated = None
             elif not self.loops or start >= self.loops[-1].end:
                 self.loops.append(Span(start, self._end(start, indent)))
