@@ -130,23 +130,19 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
 
 def _sketched(facts: Facts, region: Region, gates: list[tuple[Rule, Gate]]) -> tuple[Rules, bool]:
     """The rules whose sketches leave hope for the region, and whether each gave an answer."""
-    hopeful: list[Rule] = []
-    sketches: dict[Region, Sketch] = {}  # of the draft's region, and of the whole file's
-    clear = True
-    for rule, gate in gates:
-        answer = _answer(gate, sketches, facts, region)
-        clear &= answer is not None
-        if answer is not False:
-            hopeful.append(rule)
-    for sketch in sketches.values():
-        sketch.forget()
+    sketches: dict[Region, Sketch] = {}  # of the region in these facts, and in those of the whole file
+    answers = [(rule, _answer(gate, sketches, facts, region)) for rule, gate in gates]
+    hopeful = tuple(rule for rule, answer in answers if answer is not False)
+    clear = all(answer is not None for _, answer in answers)
     if hopeful and region.function:
         try:
             _ = region.deep  # asked while the tree is there
         except Unclear:
             clear = False
+    for sketch in sketches.values():
+        sketch.forget()
     region.forget()
-    return tuple(hopeful), clear
+    return hopeful, clear
 
 
 def _answer(gate: Gate, sketches: dict[Region, Sketch], facts: Facts, region: Region) -> bool | None:

@@ -64,7 +64,7 @@ _WORDS = (
 _PATHS = re.compile(
     rb"[\"'/}]_*(?:debug|pprof|heapdump|profiler|profiling|tracemalloc)[\"'/{]", re.I
 )  # of a page
-_CALLED = (b"eval(", b"exec(", *map(str.encode, MOUNTS))
+_CALLED = re.compile(rb"(?<![\w.])(?:eval|exec)\s*\(|\.\s*(?:%s)\b" % "|".join(MOUNTS).encode())
 _SPOKEN = re.compile(
     rb"(?<!\.)debug|debug(?!\()|" + b"|".join(re.escape(word) for word in _WORDS if word != b"debug")
 )
@@ -76,7 +76,7 @@ def _hopeful(sketch: Sketch) -> bool:
         return False
     named = not facts.packages.isdisjoint(dumps.PACKAGES) or sketch.mentions(*dumps.NAMES)
     if not named and not (
-        (facts.shows(_PATHS) or any(map(facts.holds, _CALLED)))
+        (facts.shows(_PATHS) or facts.shows(_CALLED))
         and any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts)
     ):
         return False
