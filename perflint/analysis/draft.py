@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from functools import cached_property
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache, cached_property
 from typing import Any, NoReturn
 
 from perflint.analysis import syntax
@@ -70,10 +72,12 @@ class Draft(Facts):
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
         loops = skeleton.loops_in
-        self.regions = [_Piece(source, skeleton, span, [span], loops(span)) for span in skeleton.functions]
+        self.regions = [_Piece(source, skeleton, span, (span,), loops(span)) for span in skeleton.functions]
         whole = Span(0, len(source.data))
         self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
         self.module.parts = self._outside(imports)
+        self.module.parts = [part for part in self.module.parts if not self._blank[slice(*part)].isspace()]
+        skeleton.forget()
 
     def constant(self, name: str) -> ast.expr | None:
         outside = name.encode() in self._words_outside and name not in self.global_names
@@ -151,25 +155,28 @@ class _Numbers(Stores):
 class _Piece(Region):
     """A region whose marks and tree are found when somebody asks."""
 
+    __slots__ = ("_skeleton", "_source")
+
     def __init__(
-        self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
+        self, source: Source, skeleton: Skeleton, span: Span, parts: Sequence[Span], loops: list[Span]
     ) -> None:
         self.span, self.parts, self.loops, self.holes = span, parts, loops, _NO_HOLES
-        self.function = bool(parts)
+        self.function, self._deep = bool(parts), None
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
         if name == "marks":
-            self.marks = self._marks()
+            self.marks = _shared(frozenset(self._marks()))
         elif name == "node":
             self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
         else:
             raise AttributeError(name)
-        return self.__dict__[name]
+        return getattr(self, name)
 
     def forget(self) -> None:
         """Let go of the tree, which is made again when somebody asks."""
-        self.__dict__.pop("node", None)
+        with suppress(AttributeError):
+            del self.node
 
     def _function(self) -> ast.AST:
         text = self._source.data[slice(*self.span)]
@@ -206,6 +213,7 @@ class _Piece(Region):
             else:
                 names.append(found[1].decode())
             at = span.end
+        self._skeleton.forget()
         return b"".join((*parts, data[at:])), names
 
     def _indent(self, span: Span) -> int:
@@ -230,6 +238,12 @@ class _Piece(Region):
             return marked(_parsed(self._source.data[slice(*span)]))
         except Unclear:
             return set(Mark)
+
+
+@cache
+def _shared(marks: frozenset[Mark]) -> set[Mark]:
+    """One set for all regions with the same marks."""
+    return set(marks)
 
 
 def _shows_marks(loop: bytes, written: bytes) -> bool:

@@ -106,7 +106,9 @@ def settled(facts: Facts, config: Config, draft: Plans | None) -> list[Plan]:
 
 
 def _worded(source: Source, config: Config) -> Rules:
-    return hopes(config, is_test_file(source.path)).met(source)
+    found = hopes(config, is_test_file(source.path)).met(source)
+    source.forget()
+    return found
 
 
 def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = None) -> Plans:
@@ -115,9 +117,10 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
         gate = rule.gate.resolved(config, facts)
         if gate is None or not gate.admits_imports(facts):
             continue
+        asks = rule, gate
         for region in gate.admitted(facts):
             if draft is None or draft.has(region, rule):
-                asked.setdefault(region, []).append((rule, gate))
+                asked.setdefault(region, []).append(asks)
     plans: list[Plan] = []
     clear = True
     for region, gates in asked.items():  # one after the other: what is known of one goes before the next

@@ -114,10 +114,16 @@ def _links_spread(data: bytes, blank: bytes) -> bool:
         return False
     text = blank.translate(None, _NO_LEVELS)
     for _ in range(_LEVELS):
-        text, groups = _GROUP.subn(b".", _ITEM.sub(b"", text))
-        if not groups:
+        before, text = len(text), _replaced(_GROUP, b".", _replaced(_ITEM, b"", text))
+        if len(text) == before:
             break
     return _LEFT.search(text) is None
+
+
+def _replaced(pattern: re.Pattern[bytes], new: bytes, text: bytes) -> bytes:
+    """With what the pattern matches replaced, but for what lies across two parts: all at once would take much memory."""
+    parts = (text[start : start + _PART] for start in range(0, len(text), _PART))
+    return b"".join(pattern.sub(new, part) for part in parts)
 
 
 def _links(data: bytes) -> int:

@@ -70,6 +70,11 @@ class Source:
         """The words, each between line feeds: a small text to look for parts of words in."""
         return b"\n".join((b"", *self.words, b""))
 
+    def forget(self) -> None:
+        """Let go of the words, which are millions in a large file, and keep the vocabulary."""
+        if self.vocabulary:
+            self.__dict__.pop("words", None)
+
     def raw(self, data: bytes) -> bytes:
         """`data` (UTF-8) as this file's bytes: same encoding, same byte order mark.
 
