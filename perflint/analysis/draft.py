@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache, cached_property
 from typing import Any, NoReturn
 
 from perflint.analysis import syntax
@@ -44,7 +45,8 @@ _FORMATTED = re.compile(
 _F_STRINGS = (b"f'", b'f"', b"F'", b'F"', b"fr", b"fR", b"Fr", b"FR")
 _OPENED = re.compile(rb"=(?!=)[^\n]*[(\[{][^\n]*\n")
 
-_DEF = re.compile(rb"\bdef[\s\\]+(\w+)")
+_DEFINED = re.compile(rb"\b(?:def|class)[\s\\]+(\w+)")
+_NAMED = ast.Pass()  # what binds the name of a function or class: nobody asks for more
 
 # What gives an attribute, or a name that may be one of a class, a value that is no number, as far as a text shows.
 _SET = (
@@ -53,6 +55,7 @@ _SET = (
 )
 
 _LINE = 400  # bytes of code before a method, at most
+_NO_HOLES: set[ast.AST] = set()
 _LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for its marks
 
 
@@ -69,10 +72,12 @@ class Draft(Facts):
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
         loops = skeleton.loops_in
-        self.regions = [_Piece(source, skeleton, span, [span], loops(span)) for span in skeleton.functions]
+        self.regions = [_Piece(source, skeleton, span, (span,), loops(span)) for span in skeleton.functions]
         whole = Span(0, len(source.data))
         self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
         self.module.parts = self._outside(imports)
+        self.module.parts = [part for part in self.module.parts if not self._blank[slice(*part)].isspace()]
+        skeleton.forget()
 
     def constant(self, name: str) -> ast.expr | None:
         outside = name.encode() in self._words_outside and name not in self.global_names
@@ -107,8 +112,15 @@ class Draft(Facts):
     @cached_property
     def outside(self) -> Facts:
         """The facts of what stands outside of functions, in a text of its own."""
-        text = self.module.text(lambda function: b"def %s(): pass\n" % self._name(function))
-        return Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
+        text, named = self.module.outside()
+        facts = Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
+        for name in named:
+            facts.bindings.setdefault(name, []).append(_NAMED)
+        return facts
+
+    def is_python(self) -> bool:
+        """Whether the whole file parses."""
+        return syntax.parses(self.source, self._blank)
 
     @cached_property
     def whole(self) -> Facts:
@@ -119,12 +131,6 @@ class Draft(Facts):
         whole = self.__dict__.get("whole")
         if whole is not None:
             whole.forget()
-
-    def _name(self, function: Span) -> bytes:
-        found = _DEF.search(self._blank, *function)
-        if found is None:
-            raise Unclear
-        return found[1]
 
     def __getattr__(self, name: str) -> NoReturn:
         raise Unclear(name)
@@ -149,25 +155,28 @@ class _Numbers(Stores):
 class _Piece(Region):
     """A region whose marks and tree are found when somebody asks."""
 
+    __slots__ = ("_skeleton", "_source")
+
     def __init__(
-        self, source: Source, skeleton: Skeleton, span: Span, parts: list[Span], loops: list[Span]
+        self, source: Source, skeleton: Skeleton, span: Span, parts: Sequence[Span], loops: list[Span]
     ) -> None:
-        self.span, self.parts, self.loops, self.holes = span, parts, loops, set()
-        self.function = bool(parts)
+        self.span, self.parts, self.loops, self.holes = span, parts, loops, _NO_HOLES
+        self.function, self._deep = bool(parts), None
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
         if name == "marks":
-            self.marks = self._marks()
+            self.marks = _shared(frozenset(self._marks()))
         elif name == "node":
             self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
         else:
             raise AttributeError(name)
-        return self.__dict__[name]
+        return getattr(self, name)
 
     def forget(self) -> None:
         """Let go of the tree, which is made again when somebody asks."""
-        self.__dict__.pop("node", None)
+        with suppress(AttributeError):
+            del self.node
 
     def _function(self) -> ast.AST:
         text = self._source.data[slice(*self.span)]
@@ -176,16 +185,40 @@ class _Piece(Region):
             raise Unclear
         return tree[0]
 
-    def text(self, instead: Callable[[Span], bytes] = lambda _: b"pass\n") -> bytes:
+    def text(self) -> bytes:
         """The module, with a statement in the place of each function."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
         for span in self._skeleton.functions:
-            function = data[slice(*span)]
-            indent = len(function) - len(function.lstrip(b" "))
-            parts += (data[at : span.start], b" " * indent, instead(span))
+            parts += (data[at : span.start], b" " * self._indent(span), b"pass\n")
             at = span.end
         return b"".join((*parts, data[at:]))
+
+    def outside(self) -> tuple[bytes, list[str]]:
+        """The module without the functions and classes at its margin, whose names come besides, and a class in the
+        place of other functions: they are many in a large file, and a tree of a class is a small one."""
+        data, at = self._source.data, 0
+        parts: list[bytes] = []
+        names: list[str] = []
+        for span in sorted([*self._skeleton.functions, *self._skeleton.classes()]):
+            if span.start < at:  # a method
+                continue
+            found = _DEFINED.search(self._skeleton.blank, *span)
+            if found is None:
+                raise Unclear
+            parts.append(data[at : span.start])
+            indent = self._indent(span)
+            if indent:
+                parts.append(b" " * indent + b"class %s: pass\n" % found[1])
+            else:
+                names.append(found[1].decode())
+            at = span.end
+        self._skeleton.forget()
+        return b"".join((*parts, data[at:])), names
+
+    def _indent(self, span: Span) -> int:
+        function = self._source.data[slice(*span)]
+        return len(function) - len(function.lstrip(b" "))
 
     def _marks(self) -> set[Mark]:
         marks: set[Mark] = set()
@@ -205,6 +238,12 @@ class _Piece(Region):
             return marked(_parsed(self._source.data[slice(*span)]))
         except Unclear:
             return set(Mark)
+
+
+@cache
+def _shared(marks: frozenset[Mark]) -> set[Mark]:
+    """One set for all regions with the same marks."""
+    return set(marks)
 
 
 def _shows_marks(loop: bytes, written: bytes) -> bool:

@@ -42,7 +42,7 @@ def inspect(
     allow_recursion()
     try:
         draft = planning.drafted(source, config, tree) if gates else None
-        if draft is not None and (tree or syntax.parses(source)):
+        if draft is not None and (tree or planning.is_python(draft)):
             if not draft.rules and not suppress.named(source):
                 return Checked(())
             partial = planning.partial(draft)

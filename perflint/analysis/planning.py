@@ -83,6 +83,11 @@ def drafted(source: Source, config: Config, tree: ast.Module | None = None) -> P
         return None
 
 
+def is_python(draft: Plans) -> bool:
+    """Whether the drafted file parses."""
+    return isinstance(draft.facts, Draft) and draft.facts.is_python()
+
+
 def partial(draft: Plans) -> Partial | None:
     """What the checks of a draft's plans ask, if these need not be settled: all is clear, and none is the module's."""
     if not draft.clear or draft.module or not isinstance(draft.facts, Draft):
@@ -101,7 +106,9 @@ def settled(facts: Facts, config: Config, draft: Plans | None) -> list[Plan]:
 
 
 def _worded(source: Source, config: Config) -> Rules:
-    return hopes(config, is_test_file(source.path)).met(source)
+    found = hopes(config, is_test_file(source.path)).met(source)
+    source.forget()
+    return found
 
 
 def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = None) -> Plans:
@@ -110,9 +117,10 @@ def _plans(facts: Facts, config: Config, rules: Rules, draft: Plans | None = Non
         gate = rule.gate.resolved(config, facts)
         if gate is None or not gate.admits_imports(facts):
             continue
+        asks = rule, gate
         for region in gate.admitted(facts):
             if draft is None or draft.has(region, rule):
-                asked.setdefault(region, []).append((rule, gate))
+                asked.setdefault(region, []).append(asks)
     plans: list[Plan] = []
     clear = True
     for region, gates in asked.items():  # one after the other: what is known of one goes before the next

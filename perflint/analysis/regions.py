@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_right
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from perflint.analysis.depth import too_deep
@@ -16,6 +15,8 @@ from perflint.model.diagnostics import Span
 class Region:
     """An outermost function, or (with `function` false) the module's code outside of functions."""
 
+    __slots__ = ("_deep", "function", "holes", "loops", "marks", "node", "parts", "span")  # there are many
+
     def __init__(self, span: Span, function: bool, node: ast.AST, parts: Iterable[Span] = ()) -> None:
         self.span = span
         self.function = function
@@ -23,12 +24,15 @@ class Region:
         self.holes: set[ast.AST] = set()  # what of the tree below is other regions'
         self.marks: set[Mark] = set()
         self.loops: list[Span] = []  # the outermost `for` and `while` statements
-        self.parts = [*parts]  # what of the span is its own: no other region's
+        self.parts: Sequence[Span] = tuple(parts)  # what of the span is its own: no other region's
+        self._deep: bool | None = None
 
-    @cached_property
+    @property
     def deep(self) -> bool:
         """Whether LibCST must not see it."""
-        return too_deep(self.node)
+        if self._deep is None:
+            self._deep = too_deep(self.node)
+        return self._deep
 
     def forget(self) -> None:
         """Let go of what can be made again."""
@@ -45,7 +49,7 @@ class Spots(NamedTuple):
 NOWHERE = Spots(set(), set(), set())
 
 
-def within(spans: list[Span], at: int) -> bool:
+def within(spans: Sequence[Span], at: int) -> bool:
     """Whether one of the spans, in order and apart, holds the byte."""
     number = bisect_right(spans, at, key=lambda span: span.start) - 1
     return number >= 0 and at < spans[number].end

@@ -35,6 +35,9 @@ _RETURN = re.compile(rb"\r(?!\n)")
 _CONFLICTS = (b"\n<<<<<<< ", b"\n>>>>>>> ")  # what is left of a merge
 
 
+_NONE: list[Span] = []
+
+
 class Unclear(Exception):
     """The text alone does not tell; ask `ast`."""
 
@@ -48,14 +51,23 @@ class Skeleton:
     """
 
     def __init__(self, data: bytes) -> None:
-        # Lines are found by the line feed before them.
-        self._text = b"\n" + _QUOTED.sub(_overwritten, data)
-        self.blank = self._text[1:]
+        self.blank = _QUOTED.sub(_overwritten, data)
         self.functions: list[Span] = []
         self.loops: list[Span] = []
+        self._classes: list[tuple[int, int]] = []  # at the margin: where their decorators and they start
         if _odd(self._text) or unclosed(self._text):
             raise Unclear
         self._run()
+
+    @cached_property
+    def _text(self) -> bytes:
+        """The same with a line feed before it: lines are found by theirs."""
+        return b"\n" + self.blank
+
+    def forget(self) -> None:
+        """Let go of what can be made again."""
+        self.__dict__.pop("_text", None)
+        self.__dict__.pop("_inner", None)
 
     def imports(self) -> Iterator[Span]:
         """The import statements, wherever they stand."""
@@ -67,6 +79,10 @@ class Skeleton:
             found = _FROM.search(before)
             yield Span(line + found.start() if found else match.start(), match.end())
 
+    def classes(self) -> list[Span]:
+        """The lines of the classes at the margin, their decorators included."""
+        return [Span(first, self._end(start, 0)) for first, start in self._classes]
+
     def global_names(self) -> set[str]:
         """The names that `global` statements declare."""
         found = (name for match in _GLOBAL.finditer(self.blank) for name in re.findall(rb"\w+", match[1]))
@@ -74,7 +90,7 @@ class Skeleton:
 
     def loops_in(self, function: Span) -> list[Span]:
         """The lines of the outermost loops of a function."""
-        return self._inner.get(function, [])
+        return self._inner.get(function, _NONE)
 
     @cached_property
     def _inner(self) -> dict[Span, list[Span]]:
@@ -111,6 +127,10 @@ class Skeleton:
                 self.functions.append(Span(first, end))
                 decorated = None
             elif word == b"class":
+                if not indent:
+                    self._classes.append(
+                        (decorated.start if decorated and not decorated.end else start, start)
+                    )
                 decorated = None
             elif not self.loops or start >= self.loops[-1].end:
                 self.loops.append(Span(start, self._end(start, indent)))

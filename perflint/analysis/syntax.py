@@ -2,7 +2,8 @@
 
 Where nothing may be found a tree is not needed, and a parser of a fifth of the cost has the first word: that of ruff, as
 `ast_serialize` wraps it for mypy. What it refuses is shown to Python's own, whose word is final. Where it is not
-installed, or might nest too deeply, Python's parser alone reads the file, still without making a tree.
+installed, or might nest too deeply, Python's parser alone reads the file, still without making a tree. Both take fifty times
+the memory of what they read, and more, so a large file is read part by part.
 
 Syntax that is newer than this Python is none of the fast parser's complaints: such a file is reported
 only where a rule would have to look into it.
@@ -13,17 +14,41 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 
+from perflint.analysis.skeleton import unclosed
 from perflint.model.source import Source
 
 _UNKNOWN = "perflint"  # no feature of Python
 # What makes a chain such as `a.b.c + d[0]` longer; the fast parser takes stack for each link, about 150 bytes.
-_NO_LINKS = bytes(set(range(256)) - set(b".([+-*/%@&|^<>"))
+_BINARY = b".+-*/%@&|^<>"
+_NO_LINKS = bytes(set(range(256)) - set(_BINARY + b"(["))
 _LINKS = 2_000  # are sure to fit into the smallest stack that threads have
 _APART = re.compile(
     rb"\n[ \t]*(?:class|def|import|pass|raise|return)\b"
 )  # no expression goes on behind these
+
+# The same told bracket by bracket: what is left of a text are links, brackets, and what parts expressions.
+_LEVELS, _RUN = 20, 95  # their product is _LINKS, about
+_NO_LEVELS = bytes(set(range(256)) - set(_BINARY + b"()[]{},:;\n"))
+_SHORT = rb"\n*(?:[%s]\n*){0,%d}" % (re.escape(_BINARY), _RUN - 1)
+_ITEM = re.compile(rb"[,:;]" + _SHORT + rb"(?=[,:;)\]}])")
+_GROUP = re.compile(rb"[(\[{]" + _SHORT + rb"[)\]}]")
+_LEFT = re.compile(rb"[()\[\]{}]|[%s]{%d}" % (re.escape(_BINARY), _RUN))
+_FORMATTED = re.compile(rb"[fFtT][rR]?[\"']")
+
+_PART = 500_000  # bytes of a large file that are read at once, at least
+_MARGIN = rb"(?=[@A-Za-z_])(?!(?:else|elif|except|finally)\b)"
+# Where a statement starts at the margin that is no decorated one's second line: behind an empty line or an indented one, or
+# because it is none that can be decorated.
+_CUT = re.compile(
+    rb"\n(?:[ \t\r][^\n]*)?(?<!\\)(?<!\\\r)\n"
+    + _MARGIN
+    + rb"|(?<!\\)(?<!\\\r)\n"
+    + _MARGIN
+    + rb"(?!@|(?:def|class|async)\b)"
+)
 
 
 class Unreadable(Exception):
@@ -40,9 +65,31 @@ def parse(source: Source) -> ast.Module:
             raise Unreadable from error
 
 
-def parses(source: Source) -> bool:
-    """Whether `parse` would give a tree, newer syntax aside."""
-    return (_links_few(source.data) and _accepted(source.text)) or _taken(source.text)
+def parses(source: Source, blank: bytes) -> bool:
+    """Whether `parse` would give a tree, newer syntax aside; `blank` is the text without its strings and comments."""
+    if len(blank) <= _PART:
+        return _readable(source.text, source.data, blank)
+    for start, end in _parts(blank):
+        data = source.data[start:end]
+        if not _readable(data.decode(), data, blank[start:end]):
+            return _taken(source.text)
+    return True
+
+
+def _parts(blank: bytes) -> Iterator[tuple[int, int]]:
+    """A text cut between statements."""
+    start = at = depth = 0
+    for match in _CUT.finditer(blank):
+        depth += unclosed(blank[at : match.end()])
+        at = match.end()
+        if depth == 0 and at - start >= _PART:
+            yield start, at
+            start = at
+    yield start, len(blank)
+
+
+def _readable(text: str, data: bytes, blank: bytes) -> bool:
+    return ((_links_few(data) or _links_spread(data, blank)) and _accepted(text)) or _taken(text)
 
 
 def _accepted(text: str) -> bool:
@@ -59,6 +106,24 @@ def _accepted(text: str) -> bool:
 def _links_few(data: bytes) -> bool:
     """Whether no expression can be so long that the fast parser, which recurses, runs out of stack."""
     return _links(data) <= _LINKS or max(map(_links, _APART.split(data))) <= _LINKS
+
+
+def _links_spread(data: bytes, blank: bytes) -> bool:
+    """Whether many links are many expressions: the items of a long literal, or the lines of a long function."""
+    if b"\\\n" in blank or b"\\\r" in blank or _FORMATTED.search(data):  # hides links, or where they end
+        return False
+    text = blank.translate(None, _NO_LEVELS)
+    for _ in range(_LEVELS):
+        before, text = len(text), _replaced(_GROUP, b".", _replaced(_ITEM, b"", text))
+        if len(text) == before:
+            break
+    return _LEFT.search(text) is None
+
+
+def _replaced(pattern: re.Pattern[bytes], new: bytes, text: bytes) -> bytes:
+    """With what the pattern matches replaced, but for what lies across two parts: all at once would take much memory."""
+    parts = (text[start : start + _PART] for start in range(0, len(text), _PART))
+    return b"".join(pattern.sub(new, part) for part in parts)
 
 
 def _links(data: bytes) -> int:

@@ -11,8 +11,9 @@ import codecs
 import io
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
@@ -69,6 +70,11 @@ class Source:
         """The words, each between line feeds: a small text to look for parts of words in."""
         return b"\n".join((b"", *self.words, b""))
 
+    def forget(self) -> None:
+        """Let go of the words, which are millions in a large file, and keep the vocabulary."""
+        if self.vocabulary:
+            self.__dict__.pop("words", None)
+
     def raw(self, data: bytes) -> bytes:
         """`data` (UTF-8) as this file's bytes: same encoding, same byte order mark.
 
@@ -82,12 +88,20 @@ class Source:
             raise SourceError(f"the fixed text does not fit the file's encoding {self.encoding}") from None
 
     @cached_property
-    def line_starts(self) -> list[int]:
+    def line_starts(self) -> Sequence[int]:
         """The byte offset of each line's first byte."""
-        lines = self.data.splitlines(keepends=True)  # of bytes: at the tokenizer's line ends alone
-        if lines and not lines[-1].endswith((b"\n", b"\r")):
-            lines.pop()
-        return [0, *accumulate(map(len, lines))]
+        data = self.data
+        if len(data) <= _PART:
+            return [0, *accumulate(map(len, _lines(data)))]
+        from array import array  # a list of numbers takes five times the memory
+
+        starts = array("q", [0])
+        at = 0
+        while at < len(data):
+            end = data.find(b"\n", at + _PART) + 1 or len(data)
+            starts.extend(islice(accumulate(map(len, _lines(data[at:end])), initial=at), 1, None))
+            at = end
+        return starts
 
     @cached_property
     def newline(self) -> str:
@@ -127,17 +141,22 @@ class Source:
 
 def words(text: bytes) -> frozenset[bytes]:
     """The names, keywords and numbers of a text; of a large one part by part: their list would be ten times its size."""
-    apart = text.translate(_APART)
-    if len(apart) <= _PART:
-        return frozenset(apart.split())
+    if len(text) <= _PART:
+        return frozenset(text.translate(_APART).split())
     found: set[bytes] = set()
-    start = 0
-    while start < len(apart):
-        end = apart.find(b" ", start + _PART)
-        end = len(apart) if end < 0 else end
-        found.update(apart[start:end].split())
-        start = end
-    return frozenset(found)
+    rest = b""
+    for start in range(0, len(text), _PART):
+        part, _, rest = (rest + text[start : start + _PART].translate(_APART)).rpartition(b" ")
+        found.update(part.split())
+    return frozenset(found.union(rest.split()))
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines that end, with their ends."""
+    lines = data.splitlines(keepends=True)  # of bytes: at the tokenizer's line ends alone
+    if lines and not lines[-1].endswith((b"\n", b"\r")):
+        lines.pop()
+    return lines
 
 
 def _encoding(raw: bytes) -> str:
