@@ -6,6 +6,7 @@ import types
 import pytest
 
 from perflint.analysis import engine, syntax
+from perflint.analysis.skeleton import Skeleton, Unclear
 from perflint.model.config import Config
 from perflint.model.source import Source
 
@@ -32,11 +33,19 @@ def fast_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(sys.modules, "ast_serialize", types.SimpleNamespace(parse=lambda: None))
 
 
+def is_python(source: Source) -> bool:
+    try:
+        blank = Skeleton(source.data).blank
+    except Unclear:  # no draft, so nobody asks
+        blank = source.data
+    return syntax.parses(source, blank)
+
+
 @pytest.mark.usefixtures("fast_parser")
 @pytest.mark.parametrize(("text", "parses"), TEXTS)
 def test_both_parsers_give_one_answer(text: str, parses: bool) -> None:
     source = Source("a.py", text.encode())
-    assert syntax.parses(source) is parses
+    assert is_python(source) is parses
     found = engine.check(source, Config())
     assert [item.code for item in found] == ([] if parses else ["PRF000"])
 
@@ -51,12 +60,12 @@ def refuse(*_: object) -> None:
 )
 def test_long_chains_are_for_pythons_parser(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syntax, "_accepted", refuse)
-    assert syntax.parses(Source("a.py", text.encode()))
+    assert is_python(Source("a.py", text.encode()))
 
 
 def test_many_short_statements_are_no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syntax, "_taken", refuse)
-    assert syntax.parses(Source("a.py", b"def f():\n    return a.b(c)[0] + 1\n" * 3_000))
+    assert is_python(Source("a.py", b"def f():\n    return a.b(c)[0] + 1\n" * 3_000))
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python knows the syntax")
@@ -66,3 +75,14 @@ def test_newer_syntax_is_reported_only_where_a_rule_has_to_look() -> None:
     opened = f"import gc\n{newer}def f(xs):\n    for x in xs:\n        gc.collect()\n"
     (found,) = engine.check(Source("a.py", opened.encode()), Config())
     assert found.code == "PRF000"
+
+
+def test_a_large_file_is_read_between_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syntax, "_PART", 100)
+    lines = "@a\ndef f():\n    x = (\n1)\n\nif x:\n    y\nelse:\n    z\n\nx = [\n\n1,\n\n2]\n" * 20
+    seen = []
+    accepted = syntax._accepted
+    monkeypatch.setattr(syntax, "_accepted", lambda text: seen.append(text) or accepted(text))
+    assert is_python(Source("a.py", lines.encode()))
+    assert len(seen) > 5 and "".join(seen) == lines
+    assert not is_python(Source("a.py", f"{lines}x = = 1\n{lines}".encode()))
