@@ -1,5 +1,7 @@
 """What a text shows of its functions, loops and imports, and what it refuses to tell."""
 
+import sys
+
 import pytest
 
 from perflint.analysis.skeleton import Skeleton, Unclear
@@ -82,3 +84,23 @@ def test_names_that_functions_declare_global() -> None:
 def test_what_the_text_does_not_tell(text: str) -> None:
     with pytest.raises(Unclear):
         Skeleton(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "nested"),
+    [
+        ('f"{"#"}"', True),
+        ("f'{a}{b['c']}'", True),
+        ("f'{a}{b[\"c\"]}' + 'd'", False),
+        ("f'{a}' 'b'", False),
+    ],
+)
+def test_strings_in_strings_are_nothing_that_a_text_tells(
+    text: str, nested: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 12))
+    if nested:
+        with pytest.raises(Unclear):
+            Skeleton(text.encode())
+    else:
+        assert Skeleton(text.encode()).functions == []

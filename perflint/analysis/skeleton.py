@@ -7,6 +7,7 @@ the text is read by indentation, brackets and keywords. It may see a loop too ma
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache, cached_property
 
@@ -31,6 +32,10 @@ _IMPORT = re.compile(rb"import(?<!\wimport)\b(?:" + _CONTINUED + rb")*(?:\([^)]*
 _FROM = re.compile(rb"\bfrom\b(?:[.\w]|" + _CONTINUED + rb")+\Z")
 _GLOBAL = re.compile(rb"global\b((?:[\w,]|" + _CONTINUED + rb")*)")
 _TABBED = re.compile(rb"\n *[\t\f][ \t\f]*[^\s#]")
+# A field of an f-string in which its own quote stands, as Python 3.12 allows: it does not end the string.
+_NESTED = re.compile(
+    rb"""[fFtT][rR]?(?<!\w[fFtT])(?<!\w[fFtT][rR])(?:"(?:[^"\n{]|\{[^}"\n]*\})*\{[^}"\n]*"|'(?:[^'\n{]|\{[^}'\n]*\})*\{[^}'\n]*')"""
+)
 _RETURN = re.compile(rb"\r(?!\n)")
 _CONFLICTS = (b"\n<<<<<<< ", b"\n>>>>>>> ")  # what is left of a merge
 
@@ -47,7 +52,7 @@ class Skeleton:
     outermost loops outside of them in `loops`.
 
     `blank` is the text, position by position, each string and comment overwritten by its first byte.
-    Raise Unclear where brackets or quotes do not pair, or where indentation is not of blanks.
+    Raise Unclear where brackets or quotes do not pair, where indentation is not of blanks, or strings stand in strings.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -55,7 +60,8 @@ class Skeleton:
         self.functions: list[Span] = []
         self.loops: list[Span] = []
         self._classes: list[tuple[int, int]] = []  # at the margin: where their decorators and they start
-        if _odd(self._text) or unclosed(self._text):
+        nested = sys.version_info >= (3, 12) and _NESTED.search(data)
+        if nested or _odd(self._text) or unclosed(self._text):
             raise Unclear
         self._run()
 
