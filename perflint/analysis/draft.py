@@ -17,33 +17,12 @@ from perflint.analysis.facts import Facts
 from perflint.analysis.marks import REBINDING, Mark, marked
 from perflint.analysis.needles import probe
 from perflint.analysis.regions import NOWHERE, Region, Spots
-from perflint.analysis.shown import Shown
-from perflint.analysis.skeleton import Skeleton, Unclear, unclosed
+from perflint.analysis.shown import Shown, shows_marks
+from perflint.analysis.skeleton import Skeleton, Unclear
 from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source, words
-
-# What a loop shows that holds a statement with a mark; so may others. Strings are blank.
-_GROWN = re.compile(
-    rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"  # Mark.ADD
-    rb"|[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"  # ADD_ONE
-    rb"|\)[ \t]*=(?!=)"  # several targets in parentheses
-)
-_COLLECTS = re.compile(rb"\.[\s\\]*(?:append|add)\b")
-_FIRST = re.compile(rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\Z")  # before the first statement's method
-_OPENED_FIRST = re.compile(rb":[ \t#\r]*\n[\s\\#]*[(\[{]")  # that statement may span lines
-# A name at the start of a statement that is assigned and mentioned again; several targets may be anything. The last two
-# patterns are for f-strings, whose names are blank elsewhere, and for statements that go on in the next line.
-_STARTS = rb"(?:\n[ \t]*|[;:][ \t]*)"
-_REBOUND = re.compile(_STARTS + rb"([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b")
-_TARGETS = re.compile(rb"[\n;:][^\n=;,]*,[^\n=;]*=(?!=)")
-_FORMATTED = re.compile(
-    _STARTS + rb"([A-Za-z_]\w*)[^\n=]*=(?!=)[^\n]*\b(?:[fF][rR]?|[rR][fF])[\"'][^\n]*\b\1\b"
-    rb"|\b(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')"
-)
-_F_STRINGS = (b"f'", b'f"', b"F'", b'F"', b"fr", b"fR", b"Fr", b"FR")
-_OPENED = re.compile(rb"=(?!=)[^\n]*[(\[{][^\n]*\n")
 
 _DEFINED = re.compile(rb"\b(?:def|class)[\s\\]+(\w+)")
 _NAMED = ast.Pass()  # what binds the name of a function or class: nobody asks for more
@@ -54,9 +33,8 @@ _SET = (
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
 
-_LINE = 400  # bytes of code before a method, at most
 _NO_HOLES: set[ast.AST] = set()
-_LONG = 100_000  # bytes of a loop that takes too much memory to be parsed for its marks
+_LONG = 30_000  # bytes of a loop that is neither searched nor parsed for its marks: one line may be as long
 
 
 class Draft(Facts):
@@ -224,7 +202,7 @@ class _Piece(Region):
         marks: set[Mark] = set()
         for span in self.loops:
             loop = self._skeleton.blank[slice(*span)]
-            if _shows_marks(loop, self._source.data[slice(*span)]):
+            if len(loop) > _LONG or shows_marks(loop, self._source.data[slice(*span)]):
                 marks |= self._marked(span)
             if b":=" in loop:  # as the facts do
                 marks |= REBINDING
@@ -244,26 +222,6 @@ class _Piece(Region):
 def _shared(marks: frozenset[Mark]) -> set[Mark]:
     """One set for all regions with the same marks."""
     return set(marks)
-
-
-def _shows_marks(loop: bytes, written: bytes) -> bool:
-    """Whether a loop may hold a statement with a mark; `written` is the same with its strings."""
-    return bool(
-        _GROWN.search(loop)
-        or _REBOUND.search(loop)
-        or (any(start in written for start in _F_STRINGS) and _FORMATTED.search(written))
-        or b"\\\n" in loop
-        or any(unclosed(match.group()) <= 0 for match in _TARGETS.finditer(loop))
-        or any(unclosed(match.group()) > 0 for match in _OPENED.finditer(loop))
-        or _shows_collection(loop)
-    )
-
-
-def _shows_collection(loop: bytes) -> bool:
-    calls = [match.start() for match in _COLLECTS.finditer(loop)]
-    if calls and _OPENED_FIRST.search(loop):
-        return True
-    return any(_FIRST.search(loop[max(0, at - _LINE) : at]) for at in calls)
 
 
 def _parsed(text: bytes) -> list[ast.stmt]:

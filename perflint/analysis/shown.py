@@ -1,10 +1,12 @@
-"""Code that a needle alone cannot tell from other code: needles with patterns of the text around them."""
+"""Code that a needle alone cannot tell from other code: what a text with blank strings and comments shows of it."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from typing import NamedTuple
+
+from perflint.analysis.skeleton import unclosed
 
 GAP = rb"[\s\\#]*"  # where Python allows white space
 _OPEN, _CLOSE = rb"[\s\\#(]*", rb"[\s\\#)]*"  # gaps with parentheses that change nothing
@@ -58,3 +60,47 @@ REPEATED = tuple(
     for needle in (b"[None]", b"[0]", b"b'", b'b"')
     for after, before in ((rb"['\"]*" + _TIMES, b""), (b"", _TIMED))
 )
+
+# Loops with marks.
+
+# What a loop shows that holds a statement with a mark; so may others. Strings are blank.
+_GROWN = re.compile(
+    rb"\+=(?![ \t]*-?[0-9.][\w.]*[ \t]*(?:[\r\n;#]|\Z))"  # Mark.ADD
+    rb"|[+|]=[^\n;]*[,(\[{\\]|\.[\s\\]*(?:extend|update)\b"  # ADD_ONE
+    rb"|\)[ \t]*=(?!=)"  # several targets in parentheses
+)
+_COLLECTS = re.compile(rb"\.[\s\\]*(?:append|add)\b")
+_FIRST = re.compile(rb"(?::[\s\\#]*[^\n;:]*|[)\]}][\s\\]*|\n[ \t]*)\Z")  # before the first statement's method
+_OPENED_FIRST = re.compile(rb":[ \t#\r]*\n[\s\\#]*[(\[{]")  # that statement may span lines
+# A name at the start of a statement that is assigned and mentioned again; several targets may be anything. The last two
+# patterns are for f-strings, whose names are blank elsewhere, and for statements that go on in the next line.
+_STARTS = rb"(?:\n[ \t]*|[;:][ \t]*)"
+_REBOUND = re.compile(_STARTS + rb"([A-Za-z_]\w*)[^\n=;,]*(?<![=!<>])=(?!=)[^\n;]*(?<![\w.])\1\b")
+_TARGETS = re.compile(rb"[\n;:][^\n=;,]*,[^\n=;]*=(?!=)")
+_FORMATTED = re.compile(
+    _STARTS + rb"([A-Za-z_]\w*)[^\n=;,]*=(?!=)[^\n]*\b(?:[fF][rR]?|[rR][fF])[\"'][^\n]*\b\1\b"
+    rb"|\b(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')"
+)
+_F_STRINGS = (b"f'", b'f"', b"F'", b'F"', b"fr", b"fR", b"Fr", b"FR")
+_OPENED = re.compile(rb"=(?!=)[^\n]*[(\[{][^\n]*\n")
+_LINE = 400  # bytes of code before a method, at most
+
+
+def shows_marks(loop: bytes, written: bytes) -> bool:
+    """Whether a loop may hold a statement with a mark; `written` is the same with its strings."""
+    return bool(
+        _GROWN.search(loop)
+        or _REBOUND.search(loop)
+        or (any(start in written for start in _F_STRINGS) and _FORMATTED.search(written))
+        or b"\\\n" in loop
+        or any(unclosed(match.group()) <= 0 for match in _TARGETS.finditer(loop))
+        or any(unclosed(match.group()) > 0 for match in _OPENED.finditer(loop))
+        or _shows_collection(loop)
+    )
+
+
+def _shows_collection(loop: bytes) -> bool:
+    calls = [match.start() for match in _COLLECTS.finditer(loop)]
+    if calls and _OPENED_FIRST.search(loop):
+        return True
+    return any(_FIRST.search(loop[max(0, at - _LINE) : at]) for at in calls)
