@@ -29,6 +29,7 @@ from bench.speed import PERFLINT, environment  # noqa: E402
 STEPS = (1.0, 0.3)  # of each power of ten
 LINKS = 1000  # files of a folder; file systems limit the links to one file
 FILE_LINES = 60
+FOUND = 10  # one file in so many has a finding
 
 
 class Series(NamedTuple):
@@ -47,7 +48,9 @@ class Point(NamedTuple):
 
 def every(options: argparse.Namespace) -> Iterator[Series]:
     yield Series("lines", "lines in one file", _sizes(10, options.most_lines))
-    yield Series("files", f"files of {FILE_LINES} lines", _sizes(10, options.most_files))
+    yield Series(
+        "files", f"files of {FILE_LINES} lines, one in {FOUND} with a finding", _sizes(10, options.most_files)
+    )
     for name, (_, counts, most) in AWKWARD.items():
         most = min(most, options.most_awkward)
         yield Series(name, counts, _sizes(max(most // 1000, 10), most))
@@ -71,18 +74,20 @@ def make(name: str, size: int, folder: Path) -> None:
 
 def folders(folder: Path, count: int) -> None:
     """`count` files of FILE_LINES lines, LINKS to a folder."""
-    text = ordinary(FILE_LINES)
     for start in range(0, count, LINKS):
         below = folder / f"package_{start}"
         below.mkdir()
-        first = below / "module_0.py"
-        first.write_text(text, encoding="utf-8")
-        for number in range(1, min(LINKS, count - start)):
-            other = below / f"module_{number}.py"
+        firsts: dict[bool, Path] = {}
+        for number in range(min(LINKS, count - start)):
+            path, found = below / f"module_{number}.py", number % FOUND == 0
+            if found not in firsts:
+                firsts[found] = path
+                path.write_text(ordinary(FILE_LINES, found), encoding="utf-8")
+                continue
             try:
-                os.link(first, other)
+                os.link(firsts[found], path)
             except OSError:  # not on this file system
-                shutil.copyfile(first, other)
+                shutil.copyfile(firsts[found], path)
 
 
 class Meter:

@@ -46,10 +46,10 @@ def names_{0}(accounts):
 """
 
 
-def ordinary(lines: int) -> str:
-    """So many lines of classes and functions, one in three of them with an append loop."""
+def ordinary(lines: int, found: bool = True) -> str:
+    """So many lines of classes and functions, one in three of them with an append loop where something may be found."""
     text: list[str] = []
-    for number, form in enumerate(cycle((_PLAIN, _FOUND, _PLAIN))):
+    for number, form in enumerate(cycle((_PLAIN, _FOUND, _PLAIN) if found else (_PLAIN,))):
         block = form.format(number).splitlines(keepends=True)
         if len(text) + len(block) > lines:
             break

@@ -1,6 +1,8 @@
-"""Time grows with the size of a file and not faster, whatever its shape; and no release is grossly slower than the last.
+"""Time and memory grow with the size of a file and not faster, whatever its shape; and no release is grossly slower than the
+last.
 
-Ratios of CPU time in one process, the least of several runs: how fast the machine is does not count.
+Ratios of CPU time in one process, the least of several runs: how fast the machine is does not count. Memory is what
+Python allocates, which is the same in each run; what parsers take besides, bench/growth.py shows.
 """
 
 import ast
@@ -8,6 +10,7 @@ import gc
 import math
 import sysconfig
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from bench.shapes import AWKWARD, ordinary
 from perflint.analysis import engine
 from perflint.model.config import Config
 from perflint.model.source import Source
+from perflint.project import jobs, workers
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
 FOLDERS = ("asyncio", "json")  # of the standard library
@@ -25,6 +29,8 @@ FOLDERS = ("asyncio", "json")  # of the standard library
 GROSS = 24
 
 STEP = 4  # times as large
+MOST = 1.3  # times as much memory for each byte
+HELD = 40  # bytes for each byte of a file of many functions: their findings, for trees take hundreds
 ROOM = 2.5  # times as long for each byte: room for a busy machine, caches and n log n; quadratic is STEP
 
 SMALLER = {  # sizes at which a shape takes a few hundredths of a second, so that constant costs do not hide its growth
@@ -69,6 +75,19 @@ def assert_linear(small: str, large: str) -> None:
     )
 
 
+def peak(work: Callable[[], object]) -> int:
+    """The most bytes that Python has allocated at once, above those that it had before."""
+    gc.collect()
+    gc.disable()  # as a run over files does
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
 OFTEN = ("additions in a loop", "literal", "functions")  # the others are read with `-m slow`
 
 
@@ -78,6 +97,41 @@ OFTEN = ("additions in a loop", "literal", "functions")  # the others are read w
 def test_awkward_shapes_take_linear_time(name: str) -> None:
     shape, size = AWKWARD[name][0], SMALLER[name]
     assert_linear(shape(size), shape(STEP * size))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in AWKWARD]
+)
+def test_awkward_shapes_take_linear_memory(name: str) -> None:
+    shape, size = AWKWARD[name][0], SMALLER[name]
+    small, large = shape(size), shape(STEP * size)
+    check(small)
+    before, after = peak(lambda: check(small)), peak(lambda: check(large))
+    assert after <= MOST * len(large) / len(small) * before
+
+
+@pytest.mark.parametrize("shape", [ordinary, AWKWARD["functions"][0]])
+def test_the_trees_of_a_file_do_not_stand_beside_each_other(shape: Callable[[int], str]) -> None:
+    small, large = shape(200), shape(1_000)
+    check(small)
+    more = peak(lambda: check(large)) - peak(lambda: check(small))
+    assert more <= HELD * (len(large) - len(small))
+
+
+def test_memory_does_not_grow_with_the_number_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "made_up.py"
+    path.write_text(ordinary(120))
+    monkeypatch.setattr(workers, "_UNCOLLECTED", 5 * path.stat().st_size)  # of megabytes: the test is short
+
+    def run(count: int) -> None:
+        for outcome in workers.run(jobs.Check(Config(), tmp_path), [path] * count, 1):
+            assert outcome.active
+
+    run(10)
+    few, many = (min(peak(lambda: run(count)) for _ in range(3)) for count in (10, 60))  # noqa: B023
+    assert many <= 2 * few  # lists of tuples that Python keeps for later use fill up
 
 
 def test_ordinary_code_takes_linear_time() -> None:

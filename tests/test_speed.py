@@ -269,7 +269,9 @@ def test_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(growth, "LINKS", 3)
     growth.folders(tmp_path, 7)
     found = list(tmp_path.rglob("*.py"))
-    assert len(found) == 7 and {path.read_text() for path in found} == {shapes.ordinary(growth.FILE_LINES)}
+    assert len(found) == 7 and {path.read_text() for path in found} == {
+        shapes.ordinary(growth.FILE_LINES, found) for found in (True, False)
+    }
 
 
 @pytest.mark.parametrize("lines", [10, 60, 1_000])
