@@ -1,6 +1,7 @@
 """What is known of a file that is not parsed as a whole, and when it is."""
 
 import ast
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,21 +18,20 @@ FIXTURES = sorted((Path(__file__).parent.parent / "fixtures").glob("*/*.py"))
 LOOP = b"def squares(xs):\n    out = []\n    for x in xs:\n        out.append(x * x)\n    return out\n"
 
 
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_names_outside_of_functions_are_those_of_the_whole_file(path: Path) -> None:
-    source = Source(path.name, path.read_bytes())
-    try:
-        partial = Partial(Draft(source))
-    except Unclear:
-        return
-    whole = Facts(source, ast.parse(source.text))
-    assert partial.bindings.keys() == whole.bindings.keys()
-    assert {name: len(nodes) for name, nodes in partial.bindings.items()} == {
-        name: len(nodes) for name, nodes in whole.bindings.items()
-    }
-    assert (partial.imports, partial.star_import) == (whole.imports, whole.star_import)
-    assert partial.global_names == whole.global_names
-    assert partial.imports_anywhere == whole.imports_anywhere
+def names(facts: Facts) -> tuple[object, ...]:
+    bound = {name: len(nodes) for name, nodes in facts.bindings.items()}
+    return bound, facts.imports, facts.star_import, facts.global_names, facts.imports_anywhere
+
+
+def test_names_outside_of_functions_are_those_of_the_whole_file() -> None:
+    clear = 0
+    for path in FIXTURES:
+        source = Source(path.name, path.read_bytes())
+        with suppress(Unclear):
+            partial = Partial(Draft(source))
+            assert names(partial) == names(Facts(source, ast.parse(source.text))), path
+            clear += 1
+    assert clear > len(FIXTURES) / 2
 
 
 def parsed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> tuple[list[str], int]:
