@@ -86,3 +86,19 @@ def test_a_large_file_is_read_between_statements(monkeypatch: pytest.MonkeyPatch
     assert is_python(Source("a.py", lines.encode()))
     assert len(seen) > 5 and "".join(seen) == lines
     assert not is_python(Source("a.py", f"{lines}x = = 1\n{lines}".encode()))
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("x = [" + "1.5, -2, (3 + 4) * 5,\n" * 5_000 + "]\n", True),
+        ("def f():\n" + "    x.y += a.b(c)[0] + 1\n" * 5_000, True),
+        ("x = [" + "a" + ".b" * 5_000 + "]\n", False),
+        ("x = {1: (" + "2 + " * 5_000 + "3)}\n", False),
+        ("x = " + "a(\n1).b" * 5_000 + "\n", False),
+    ],
+)
+def test_many_links_are_told_from_long_chains(text: str, short: bool) -> None:
+    blank = Skeleton(text.encode()).blank
+    assert syntax._links(text.encode()) > syntax._LINKS
+    assert syntax._links_spread(text.encode(), blank) is short
