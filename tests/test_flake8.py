@@ -36,9 +36,12 @@ def codes(lines: list[str]) -> list[str]:
 
 
 def test_both_report_the_same_on_the_fixtures() -> None:
-    found = flake8(".", cwd=FIXTURES)
-    assert found == check(".", cwd=FIXTURES)
-    assert len(set(codes(found))) > 5
+    names = sorted(f"{path.parent.name}/basic.py" for path in FIXTURES.glob("*/basic.py"))[
+        ::2
+    ]  # flake8 is slow
+    found = flake8(*names, cwd=FIXTURES)
+    assert found == check(*names, cwd=FIXTURES)
+    assert len(set(codes(found))) > 20
 
 
 PLAIN = GROWS.format(comment="")

@@ -112,7 +112,7 @@ def test_awkward_shapes_take_linear_memory(name: str) -> None:
 
 @pytest.mark.parametrize("shape", [ordinary, AWKWARD["functions"][0]])
 def test_the_trees_of_a_file_do_not_stand_beside_each_other(shape: Callable[[int], str]) -> None:
-    small, large = shape(200), shape(1_000)
+    small, large = shape(50), shape(250)
     check(small)
     more = peak(lambda: check(large)) - peak(lambda: check(small))
     assert more <= HELD * (len(large) - len(small))
@@ -122,7 +122,7 @@ def test_memory_does_not_grow_with_the_number_of_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "made_up.py"
-    path.write_text(ordinary(120))
+    path.write_text(ordinary(60))
     monkeypatch.setattr(workers, "_UNCOLLECTED", 5 * path.stat().st_size)  # of megabytes: the test is short
 
     def run(count: int) -> None:
