@@ -338,6 +338,7 @@ PLAIN = [
     "check --target-version >=3.10 .",
     "check --output-format=json --shard 1/2 --cluster local a.py",
     "check --stdin-filename b.py -",
+    "check --config a.py --output-file=a.py .",
 ]
 LEFT_TO_CLICK = [
     "",
@@ -347,7 +348,8 @@ LEFT_TO_CLICK = [
     "check --help .",
     "check gone.py",
     "check -- a.py",
-    "check --config a.toml",
+    "check --config gone.toml",
+    "check --config .",
     "check --output-file out.txt",
     "check --quiet=1",
     "check --jobs",

@@ -35,9 +35,7 @@ def _invoke(arguments: list[str]) -> int:
         from perflint.cli import checking
 
         return checking.check(plain.paths, **plain.options)
-    from perflint.cli import (
-        commands,
-    )  # with click, which takes as long to load as all else that a warm run does
+    from perflint.cli import commands  # with click, which takes as long to load as all that a warm run does
 
     return commands.invoke(arguments)
 
