@@ -43,11 +43,11 @@ _MARGIN = rb"(?=[@A-Za-z_])(?!(?:else|elif|except|finally)\b)"
 # Where a statement starts at the margin that is no decorated one's second line: behind an empty line or an indented one, or
 # because it is none that can be decorated.
 _CUT = re.compile(
-    rb"\n(?:[ \t\r][^\n]*)?(?<!\\)(?<!\\\r)\n"
+    rb"\n(?:(?:[ \t\r][^\n]*)?(?<!\\)(?<!\\\r)\n"
     + _MARGIN
-    + rb"|(?<!\\)(?<!\\\r)\n"
+    + rb"|(?<!\\\n)(?<!\\\r\n)"
     + _MARGIN
-    + rb"(?!@|(?:def|class|async)\b)"
+    + rb"(?!@|(?:def|class|async)\b))"
 )
 
 
