@@ -48,7 +48,7 @@ def inspect(
             partial = planning.partial(draft)
             if partial is not None:
                 return _checked(partial, config, draft.functions, noqa)
-        facts = Facts(source, tree if tree is not None else syntax.parse(source))
+        facts = planning.whole(draft) or Facts(source, tree if tree is not None else syntax.parse(source))
     except syntax.Unreadable as error:
         return Checked((unreadable(source, error.__cause__ or error),))
     if gates:

@@ -98,6 +98,11 @@ def partial(draft: Plans) -> Partial | None:
         return None
 
 
+def whole(draft: Plans | None) -> Facts | None:
+    """The facts of the whole file, which a sketch may have asked for already; None where there is no draft."""
+    return draft.facts.whole if draft is not None and isinstance(draft.facts, Draft) else None
+
+
 def settled(facts: Facts, config: Config, draft: Plans | None) -> list[Plan]:
     """The plans for the outermost functions, or one for the whole module where code outside of them has one."""
     rules = draft.rules if draft else _worded(facts.source, config)
