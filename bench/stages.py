@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property, wraps
 from importlib import import_module
-from inspect import isgeneratorfunction
+from inspect import getattr_static, isgeneratorfunction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,9 +123,10 @@ def targets() -> Iterator[tuple[Stage, Any, str, Any]]:
         *outer, name = path.split(".")
         for part in outer:
             owner = getattr(owner, part)
-        if name not in vars(owner):
+        function = getattr_static(owner, name, None)  # inherited ones too: Python 3.13.0's Path.read_bytes is
+        if function is None:
             raise LookupError(f"{module} has no {path}; mend STAGES in bench/stages.py")
-        yield stage, owner, name, vars(owner)[name]
+        yield stage, owner, name, function
 
 
 def wrapped() -> Clock:
