@@ -58,7 +58,7 @@ class Plugin:
         file = Path(options.perflint_config) if options.perflint_config else None
         named = [*(options.select or ()), *(options.extend_select or ())]
         try:
-            start = settings.common_folder([Path(name) for name in names])
+            start = settings.common_folder(names)
             config, cls._root = settings.load(start, file)
             ours = tuple(code for code in named if re.fullmatch(r"PRF\d{3}", code))
             cls._config = config._replace(extend_select=(*config.extend_select, *ours))

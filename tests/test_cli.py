@@ -339,6 +339,7 @@ PLAIN = [
     "check --output-format=json --shard 1/2 --cluster local a.py",
     "check --stdin-filename b.py -",
     "check --config a.py --output-file=a.py .",
+    "check gone.py",
 ]
 LEFT_TO_CLICK = [
     "",
@@ -346,7 +347,6 @@ LEFT_TO_CLICK = [
     "--version",
     "check -h",
     "check --help .",
-    "check gone.py",
     "check -- a.py",
     "check --config gone.toml",
     "check --config .",

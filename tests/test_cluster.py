@@ -93,7 +93,7 @@ def test_a_generated_tree(running: Cluster, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_our_own_sources(running: Cluster) -> None:
-    folders = [ROOT / "perflint" / "reports", ROOT / "fixtures" / "list-insert-front"]
+    folders = [str(ROOT / "perflint" / "reports"), str(ROOT / "fixtures" / "list-insert-front")]
     paths = [Path(name) for name in files.find(folders, ROOT).files]
     found = check(paths, running.address, ROOT)
     assert found == alone(paths, ROOT)

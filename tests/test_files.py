@@ -24,7 +24,7 @@ def make(*names: str, text: str = "") -> None:
 
 
 def find(*names: str, exclude: Sequence[str] = ()) -> list[str]:
-    found = files.find([Path(name) for name in names or (".",)], Path.cwd(), exclude)
+    found = files.find(names or (".",), Path.cwd(), exclude)
     assert not found.problems
     return [name.replace(os.sep, "/") for name in found.files]
 
@@ -94,7 +94,7 @@ class TestSearch:
     def test_names_that_are_no_text(self) -> None:
         with open(b"\xff.py", "w"):  # noqa: PTH123
             pass
-        assert [os.fsencode(name) for name in files.find([Path()], Path.cwd()).files] == [b"\xff.py"]
+        assert [os.fsencode(name) for name in files.find(["."], Path.cwd()).files] == [b"\xff.py"]
 
 
 def test_a_folder_that_cannot_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_read(tree: Path, monkeypatch: pytest.MonkeyPatc
         return scandir(path)
 
     monkeypatch.setattr(files.os, "scandir", refuse)
-    found = files.find([Path()], tree)
+    found = files.find(["."], tree)
     assert found.files == ("c.py",)
     assert found.problems == ((Path("a"), "permission denied"),)
 

@@ -240,8 +240,8 @@ def test_the_common_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a" / "b" / "c.py", "")
     (tmp_path / "a" / "d").mkdir()
-    assert settings.common_folder([Path("a/b/c.py"), Path("a/d")]) == tmp_path / "a"
-    assert settings.common_folder([Path("a/b/c.py")]) == tmp_path / "a" / "b"
+    assert settings.common_folder(["a/b/c.py", "a/d"]) == tmp_path / "a"
+    assert settings.common_folder(["a/b/c.py"]) == tmp_path / "a" / "b"
     assert settings.common_folder([]) == tmp_path
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    paths: Sequence[Path],
+    paths: Sequence[str],
     *,
     output_format: str,
     output_file: Path | None,

@@ -75,7 +75,7 @@ def _codes(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+_PATHS = click.argument("paths", nargs=-1)  # what is wrong with one of them, files.find and reading it say
 
 # What the kinds of options are for click.
 _KINDS: dict[str, dict[str, Any]] = {
@@ -119,7 +119,7 @@ def command() -> None:
 @command.command()
 @_PATHS
 @_options(CHECK)
-def check(paths: tuple[Path, ...], **options: Any) -> int:
+def check(paths: tuple[str, ...], **options: Any) -> int:
     """Report what costs more than it needs to."""
     from perflint.cli import checking
 
@@ -129,7 +129,7 @@ def check(paths: tuple[Path, ...], **options: Any) -> int:
 @command.command()
 @_PATHS
 @_options(FIX)
-def fix(paths: tuple[Path, ...], **options: Any) -> int:
+def fix(paths: tuple[str, ...], **options: Any) -> int:
     """Apply the safe fixes, and report what remains."""
     from perflint.cli import fixing
 

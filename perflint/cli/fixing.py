@@ -57,7 +57,7 @@ class _Report:
 
 
 def fix(
-    paths: Sequence[Path], *, unsafe_fixes: bool, diff: bool, quiet: bool, jobs: int, **options: Any
+    paths: Sequence[str], *, unsafe_fixes: bool, diff: bool, quiet: bool, jobs: int, **options: Any
 ) -> int:
     """Fix and say what remains; return the exit code."""
     work = setup.work(paths, **options)

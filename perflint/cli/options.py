@@ -92,7 +92,7 @@ _BY_FLAG = {flag: option for option in CHECK for flag in option.flags}
 class Plain(NamedTuple):
     """What `checking.check` is called with."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[str, ...]
     options: dict[str, Any]
 
 
@@ -103,8 +103,8 @@ def read(arguments: Iterable[str]) -> Plain | None:
         return None
     paths, given = [], dict[Option, list[str]]()
     for word in rest:
-        if word == "-" or (word[:1] != "-" and os.access(word, os.R_OK)):
-            paths.append(Path(word))
+        if word == "-" or word[:1] != "-":
+            paths.append(word)
             continue
         option, text = _BY_FLAG.get(word), ""
         if option is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from perflint.project.jobs import Check
     from perflint.project.shards import Shard
 
-STDIN = Path("-")
+STDIN = "-"
 
 
 class Work(NamedTuple):
@@ -46,7 +47,7 @@ class Work(NamedTuple):
 
 
 def work(
-    paths: Sequence[Path],
+    paths: Sequence[str],
     config_file: Path | None,
     stdin_filename: str | None,
     shard: str | None = None,
@@ -62,7 +63,7 @@ def work(
     if STDIN in paths and shard is not None:
         raise ConfigError("--shard parts files, - (standard input) is one text: leave one out")
     stdin = Path(stdin_filename or "stdin") if STDIN in paths else None
-    starts = [stdin] if stdin else paths or [Path()]
+    starts = [str(stdin)] if stdin else paths or [os.curdir]
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value not in (None, ())}
     place = settings.locate(settings.common_folder(starts), config_file)
     root = place.root.resolve()

@@ -60,18 +60,19 @@ _SHEBANG = re.compile(rb"#!.*\bpython")
 class Found(NamedTuple):
     """The names of the files, sorted and each once, and what could not be searched with the reason."""
 
-    files: tuple[str, ...]  # text: making thousands of Path objects takes as long as finding them
+    files: tuple[str, ...]
     problems: tuple[tuple[Path, str], ...]
 
 
-def find(paths: Iterable[Path], root: Path, exclude: Sequence[str] = ()) -> Found:
-    """The Python files at and below `paths`; `exclude` is relative to `root`.
+def find(names: Iterable[str], root: Path, exclude: Sequence[str] = ()) -> Found:
+    """The Python files at and below these files and folders; `exclude` is relative to `root`.
 
-    Raise ConfigError where a path does not exist.
+    Names are text here: pre-commit gives thousands, and making as many Path objects takes as long as all else does.
+    Raise ConfigError where one does not exist.
     """
     search = _Search(root, exclude)
-    for path in paths:
-        search.named(path)
+    for name in names:
+        search.named(_tidy(name))
     search.links()
     return Found(tuple(sorted(search.files.values())), tuple(sorted(search.problems)))
 
@@ -115,20 +116,30 @@ class _Search:
         self.problems: list[tuple[Path, str]] = []
         self._seen: set[str] = set()  # real paths of folders
         self._links: deque[Path] = deque()
+        self._real_folders: dict[str, str] = {}  # of named files
 
-    def named(self, path: Path) -> None:
+    def named(self, name: str) -> None:
         """Add a file, or search a folder, that the user named."""
         try:
-            mode = path.stat().st_mode
+            mode = os.lstat(name).st_mode
+            is_link = stat.S_ISLNK(mode)
+            mode = os.stat(name).st_mode if is_link else mode  # noqa: PTH116
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: {_reason(error)}") from None
+            raise ConfigError(f"{name or '(an empty name)'}: {_reason(error)}") from None
         is_folder = stat.S_ISDIR(mode)
-        if self.exclude and self.exclude.match_file(_relative(path, self.root) + "/" * is_folder):
+        if self.exclude and self.exclude.match_file(_relative(name, self.root) + "/" * is_folder):
             return
         if is_folder:
-            self.folder(path)
-        elif path.suffix in SUFFIXES or (stat.S_ISREG(mode) and _is_script(path)):
-            self.files.setdefault(_real(path), str(path))
+            self.folder(Path(name))
+        elif name.endswith(SUFFIXES) or (stat.S_ISREG(mode) and _is_script(name)):
+            self.files.setdefault(_real(name) if is_link else self._beside(name), name)
+
+    def _beside(self, name: str) -> str:
+        """Where a file that is no link really is; its folder is looked at once."""
+        folder, tail = os.path.split(name)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = _real(folder or os.curdir)
+        return f"{self._real_folders[folder]}/{tail}"
 
     def links(self) -> None:
         """Search behind symbolic links, after all else so that a file goes by its real name if it can."""
@@ -191,13 +202,19 @@ def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-def _real(path: Path) -> str:
+def _tidy(name: str) -> str:
+    """The name as a Path spells it."""
+    is_plain = os.sep == "/" and not ("//" in name or "./" in name or name.endswith(("/", ".")))
+    return name if is_plain else str(Path(name))
+
+
+def _real(path: Path | str) -> str:
     """Where the path really is, with slashes; a loop of links ends where it is noticed."""
     return os.path.realpath(path).replace(os.sep, "/")
 
 
-def _relative(path: Path, root: Path) -> str:
-    return os.path.relpath(path.absolute(), root).replace(os.sep, "/")
+def _relative(path: Path | str, root: Path) -> str:
+    return os.path.relpath(path, root).replace(os.sep, "/")
 
 
 def _ignored(path: str, ignores: Sequence[_Rules]) -> bool:
@@ -238,9 +255,9 @@ def _is_valid(line: str) -> bool:
     return True
 
 
-def _is_script(path: Path) -> bool:
+def _is_script(name: str) -> bool:
     try:
-        with path.open("rb") as file:
+        with open(name, "rb") as file:  # noqa: PTH123
             return bool(_SHEBANG.match(file.readline(256)))
     except OSError:
         return False

@@ -87,11 +87,11 @@ def cache_folder(place: Place) -> Path:
     return next(near, Path.cwd()) / Config().cache_dir
 
 
-def common_folder(paths: Iterable[Path]) -> Path:
-    """The deepest folder that holds all of these: where the search for settings starts."""
-    folders = [str(_folder(path)) for path in paths]
+def common_folder(names: Iterable[str]) -> Path:
+    """The deepest folder that holds all of these files and folders: where the search for settings starts."""
+    here = os.getcwd()  # noqa: PTH109  # thousands of names
     try:
-        return Path(os.path.commonpath(folders))
+        return _folder(Path(os.path.commonpath([os.path.join(here, name) for name in names])))  # noqa: PTH118
     except ValueError:  # none, or on different drives
         return Path.cwd()
 
