@@ -121,6 +121,12 @@ def rows(corpus: list[Path], subset: list[Path], work: Path) -> tuple[list[Row],
         Row("ruff", "ruff, cold", [*ruff, "--no-cache", *everything]),
         Row("cold-all", "perflint, cold, all cores", [*check, *fresh, *everything]),
         Row("warm", "perflint, warm", [*check, *everything], times=3),
+        Row(
+            "warm-files",
+            "perflint, warm, file by file",
+            [*check, "--output-file", os.devnull, *everything],
+            times=3,
+        ),
         Row("ruff-warm", "ruff, warm", [*ruff, "--cache-dir", str(work / "ruff"), *everything], times=3),
         Row("cold-subset", "perflint, cold, one job", [*check, *fresh, "--jobs", "1", *part], True),
         Row("fixit", "Fixit", [*fixit, *part], True),
@@ -131,14 +137,14 @@ def rows(corpus: list[Path], subset: list[Path], work: Path) -> tuple[list[Row],
         Row("clean", "one small file without", [*check, *fresh, small["clean.py"]], times=SHORT),
     ]
     left_out = [] if caches else ["perflint, warm: this version has no cache"]
-    return [row for row in found if caches or row.key != "warm"], left_out
+    return [row for row in found if caches or not row.key.startswith("warm")], left_out
 
 
 def environment(work: Path) -> dict[str, str]:
     """Ours from this checkout, and every cache in the working folder: that of compiled modules, too, as installed ones have it."""
     caches = {"PERFLINT_CACHE_DIR": "cache", "XDG_CACHE_HOME": "", "PYTHONPYCACHEPREFIX": "compiled"}
     places = {name: str(work / folder) for name, folder in caches.items()}
-    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **places}
+    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "", **places}
 
 
 def _script(name: str) -> Path:

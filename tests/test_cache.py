@@ -19,7 +19,7 @@ from perflint.cli import app
 from perflint.model.config import Config
 from perflint.model.outcome import Outcome
 from perflint.project import cache as cache_module
-from perflint.project import installed, jobs
+from perflint.project import installed, jobs, stamps
 from perflint.project.cache import FILE, FORMAT, Cache, read
 
 FRONT = "def f(xs, ys):\n    out = []\n    for y in ys:\n        out.insert(0, y)\n    return out\n"
@@ -178,7 +178,7 @@ class TestFindings:
         write(a=SLOW_PATH)
         runs.report()
         other = here()._replace(code="other")
-        monkeypatch.setattr(installed, "state", lambda _: b"other")
+        monkeypatch.setattr(stamps, "installed", lambda _: b"other")
         monkeypatch.setattr(installed, "look", lambda: other)
         runs.same()
         runs.report("--no-cache")
@@ -420,7 +420,7 @@ class TestTrouble:
             raise NotADirectoryError(20, "Not a directory")
 
         write(a=SLOW_PATH)
-        monkeypatch.setattr(installed, "state", refuse)
+        monkeypatch.setattr(stamps, "installed", refuse)
         assert '"PRF102"' in runs.report()
         assert runs.warnings.count("going on without the cache") == 1
 
@@ -578,16 +578,16 @@ class TestInstalled:
         package = tmp_path / "ours"
         package.mkdir()
         (package / "rule.py").write_text(FINE)
-        before = installed.state((str(package),))
-        assert installed.state((str(package),)) == before
+        before = stamps.installed((str(package),))
+        assert stamps.installed((str(package),)) == before
         (package / "rule.py").write_text(FINE * 2)
-        assert installed.state((str(package),)) != before
+        assert stamps.installed((str(package),)) != before
 
     def test_a_distribution_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.syspath_prepend(str(tmp_path))
-        before = installed.state()
+        before = stamps.installed()
         (tmp_path / "other-1.0.dist-info").mkdir()
-        assert installed.state() != before
+        assert stamps.installed() != before
 
     def test_what_may_be_selected(self, runs: Runs) -> None:
         """Remembered, too: a warm run loads no rules, and a wrong word is still refused."""

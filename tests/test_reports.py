@@ -235,7 +235,7 @@ def tally(*outcomes: Outcome) -> Tally:
 def test_summary() -> None:
     unsafe = finding(CODE, "os", fix=Fix("x", (), Applicability.UNSAFE))
     counted = tally(outcome(GROWS, WHOLE, unsafe, suppressed=(WHOLE,)), UNREADABLE, Outcome("c.py"))
-    assert summary(counted, 1.25, PLAIN) == (
+    assert summary(counted, "1.2 s", PLAIN) == (
         "PRF101 3, PRF000 1\n"
         "4 findings (2 errors, 2 warnings) in 2 of 3 files, 1.2 s; 1 suppressed\n"
         "`perflint fix` fixes 1 safely, 1 more with `--unsafe-fixes`\n"
@@ -244,7 +244,7 @@ def test_summary() -> None:
 
 
 def test_summary_of_a_clean_run() -> None:
-    assert summary(tally(Outcome("a.py")), 0.04, PLAIN) == "No findings in 1 file, 0.0 s\n"
+    assert summary(tally(Outcome("a.py")), "0.0 s", PLAIN) == "No findings in 1 file, 0.0 s\n"
 
 
 def test_what_fails() -> None:

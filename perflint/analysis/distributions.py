@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # `typing` takes as long to load as all that is asked here
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from perflint.cli.options import read
-from perflint.model.config import ConfigError
+from perflint.project import replay
 
 WRONG, INTERRUPTED, CLOSED = 2, 130, 141  # exit codes
 
@@ -17,7 +16,9 @@ def run(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _invoke(arguments)
+        code = replay.answer(arguments)
+        if code is None:
+            code = _invoke(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -25,16 +26,22 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
-    except (ConfigError, OSError) as error:
+    except Exception as error:
+        from perflint.model.config import ConfigError
+
+        if not isinstance(error, (ConfigError, OSError)):
+            raise
         return _fail(str(error), WRONG)
 
 
 def _invoke(arguments: list[str]) -> int:
-    plain = read(arguments)
+    from perflint.cli import options
+
+    plain = options.read(arguments)
     if plain is not None:
         from perflint.cli import checking
 
-        return checking.check(plain.paths, **plain.options)
+        return checking.check(plain.paths, **plain.options, recording=replay.Recording(arguments))
     from perflint.cli import commands  # with click, which takes as long to load as all that a warm run does
 
     return commands.invoke(arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,8 @@ from perflint.cli import setup
 from perflint.cli.terminal import output, progress
 from perflint.model.config import ConfigError
 from perflint.model.outcome import Outcome
-from perflint.reports import FORMATS
+from perflint.project import replay
+from perflint.reports import FORMATS, Style
 from perflint.reports.summary import Tally, summary, table
 
 if TYPE_CHECKING:
@@ -30,25 +31,41 @@ def check(
     jobs: int,
     no_cache: bool,
     cluster: str | None,
+    recording: replay.Recording | None = None,
     **options: Any,
 ) -> int:
-    """Check and report; return the exit code."""
+    """Check and report; return the exit code. `recording` is kept, where the next run may print the same."""
     began = time.monotonic()
     work = setup.work(paths, use_cache=not no_cache, **options)
     if cluster is not None and work.stdin is not None:
         raise ConfigError("--cluster is for files, - (standard input) is one text: leave one out")
     tally = Tally()
+    recording = None if output_file or cluster else recording
     with output(output_file) as (stream, style), closing(_outcomes(work, jobs, cluster, quiet)) as outcomes:
         counted = tally.through(outcomes)
-        if statistics:
-            for _ in counted:
-                pass
-            stream.write(table(tally, style))
-        else:
-            stream.writelines(FORMATS[output_format](counted, style))
+        pieces = _table(counted, tally, style) if statistics else FORMATS[output_format](counted, style)
+        stream.writelines(recording.through(pieces) if recording else pieces)
         if output_format == "text" and not quiet:
-            stream.write(summary(tally, time.monotonic() - began, style))
-    return int(tally.fails(work.config.fail_level))
+            stream.write(summary(tally, replay.seconds(began), style))
+            if recording:
+                recording.add(summary(tally, replay.TOOK, style))
+    code = int(tally.fails(work.config.fail_level))
+    if recording and not tally.may_change:
+        _keep(recording, work, code)
+    return code
+
+
+def _table(outcomes: Iterator[Outcome], tally: Tally, style: Style) -> Iterator[str]:
+    for _ in outcomes:
+        pass
+    yield table(tally, style)
+
+
+def _keep(recording: replay.Recording, work: setup.Work, code: int) -> None:
+    if work.cache and work.cache.useful and work.installed and work.paths:
+        here = work.installed
+        names = chain(work.paths, work.looked)
+        recording.keep(str(work.cache.folder), code, here.packages, here.state, names)
 
 
 def _outcomes(

@@ -29,7 +29,7 @@ def invoke(arguments: list[str]) -> int:
 
 def _plain(error: click.ClickException) -> str:
     """The message as we write them: lower case, no full stop, the nearest right name."""
-    from perflint.project.settings import nearest_name
+    from perflint.project.nearest import nearest_name
 
     message = error.format_message()
     if isinstance(error, click.NoSuchOption):
@@ -48,7 +48,7 @@ class _Commands(click.Group):
         """As click does, with the nearest command where there is none of that name."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
-            from perflint.project.settings import nearest_name
+            from perflint.project.nearest import nearest_name
 
             path = f"; did you mean 'perflint check {name}'?" if Path(name).exists() else ""
             raise ConfigError(f"no such command {name!r}{path or nearest_name(name, self.commands)}")
@@ -60,7 +60,7 @@ class _Choice(click.Choice):  # type: ignore[type-arg]  # not generic before cli
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value not in self.choices:
-            from perflint.project.settings import nearest_name
+            from perflint.project.nearest import nearest_name
 
             self.fail(
                 f"{value!r} is none of {', '.join(self.choices)}{nearest_name(value, self.choices)}",

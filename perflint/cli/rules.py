@@ -8,7 +8,7 @@ from perflint.analysis import registry
 from perflint.analysis.payoff import payoff
 from perflint.analysis.rule import Rule
 from perflint.model.config import Config, ConfigError
-from perflint.project.settings import nearest_name
+from perflint.project.nearest import nearest_name
 
 _OWN = {
     "PRF000": "The file cannot be read as Python, so nothing in it was checked.",

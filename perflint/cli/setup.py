@@ -32,6 +32,10 @@ class Work(NamedTuple):
     problems: tuple[Outcome, ...] = ()
     stdin: Path | None = None  # what the text is called
     cache: Cache | None = None
+    installed: Installed | None = None  # where the cache is used
+    looked: tuple[
+        str, ...
+    ] = ()  # all that may change what this says, but files' content and what is installed
 
     @property
     def check(self) -> Check:
@@ -65,13 +69,14 @@ def work(
     stdin = Path(stdin_filename or "stdin") if STDIN in paths else None
     starts = [str(stdin)] if stdin else paths or [os.curdir]
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value not in (None, ())}
-    place = settings.locate(settings.common_folder(starts), config_file)
+    start = settings.common_folder(starts)
+    place = settings.locate(start, config_file)
     root = place.root.resolve()
     if use_cache and not stdin:
-        config, cache = _cached(place, root, given)
+        config, cache, here = _cached(place, root, given)
     else:
         _refuse_namesake()
-        config, cache = settings.read(place, given), None
+        config, cache, here = settings.read(place, given), None, None
     if stdin:
         return Work(config, root, stdin=stdin)
     found = files.find(starts, root, config.exclude)
@@ -81,8 +86,10 @@ def work(
         found = files.Found(
             tuple(name for name in found.files if part.holds(Path(name), root)),
             tuple(problem for problem in found.problems if part.holds(problem[0], root)),
+            found.looked,
         )
-    return Work(config, root, found.files, _problems(found), cache=cache)
+    looked = (*found.looked, *settings.looked_at(start, place)) if cache else ()
+    return Work(config, root, found.files, _problems(found), None, cache, here, looked)
 
 
 def _part(shard: str | None) -> Shard | None:
@@ -101,21 +108,23 @@ def _problems(found: files.Found) -> tuple[Outcome, ...]:
     return tuple(problem(path, f"cannot be searched: {reason}") for path, reason in found.problems)
 
 
-def _cached(place: settings.Place, root: Path, given: dict[str, object]) -> tuple[Config, Cache | None]:
-    """The configuration, and the cache of what was found under it; the cache knows what may be selected, too."""
-    from perflint.project import installed
+def _cached(
+    place: settings.Place, root: Path, given: dict[str, object]
+) -> tuple[Config, Cache | None, Installed | None]:
+    """The configuration, the cache of what was found under it, and what is installed: the cache knows, too."""
+    from perflint.project import stamps
     from perflint.project.cache import Cache
 
     cache = Cache(settings.cache_folder(place), warn)
     try:
-        here = cache.installed(installed.state, _look)
+        here = cache.installed(stamps.installed, _look)
     except OSError as error:  # perflint in an archive, for one
         warn(f"cannot tell what is installed ({error}); going on without the cache")
         _refuse_namesake()
-        return settings.read(place, given), None
+        return settings.read(place, given), None, None
     config = settings.read(place, given, lambda: here.words)
     cache.use(config, root, here.code)
-    return config, cache
+    return config, cache, here
 
 
 def _look() -> Installed:

@@ -22,13 +22,12 @@ from perflint.model.diagnostics import Severity
 from perflint.model.outcome import Outcome
 from perflint.project import stored
 from perflint.project.installed import Installed
+from perflint.project.stamps import MARGIN
 
 FORMAT = 1
 FILE = "cache.db"
 TAG = "CACHEDIR.TAG"
 PATIENCE = 2.0  # seconds to wait for another run that writes; it takes milliseconds
-# A file written this recently may be written again without its times telling: FAT counts in two seconds.
-MARGIN = 2_000_000_000  # nanoseconds
 BATCH = 1000  # entries written at once: what a killed run loses at most
 FEW = 500  # so many paths are looked up one by one
 STATES = 8  # of what is installed that are kept: Pythons that share the cache
@@ -81,6 +80,10 @@ class Cache:
         self._salt = 0
         self._useless = False
 
+    @property
+    def useful(self) -> bool:
+        return not self._useless
+
     def installed(self, state: Callable[[Sequence[str]], bytes], look: Callable[[], Installed]) -> Installed:
         """What `look` says, from the cache where `state` is as it was then."""
         self._open()
@@ -93,12 +96,12 @@ class Cache:
         for (packages,) in self._query("select distinct packages from installed"):
             with suppress(ValueError, TypeError, OSError):
                 folders = tuple(json.loads(packages))
-                for code, words in self._query(
-                    "select code, words from installed where state = ?", state(folders)
-                ):
-                    return Installed(code, frozenset(json.loads(words)), folders)
+                now = state(folders)
+                for code, words in self._query("select code, words from installed where state = ?", now):
+                    return Installed(code, frozenset(json.loads(words)), folders, now)
         seen = look()
-        row = state(seen.packages), json.dumps(seen.packages), seen.code, json.dumps(sorted(seen.words))
+        seen = seen._replace(state=state(seen.packages))
+        row = seen.state, json.dumps(seen.packages), seen.code, json.dumps(sorted(seen.words))
         with self._careful():
             if self._db:
                 with _transaction(self._db):

@@ -58,10 +58,11 @@ _SHEBANG = re.compile(rb"#!.*\bpython")
 
 
 class Found(NamedTuple):
-    """The names of the files, sorted and each once, and what could not be searched with the reason."""
+    """The names of the files, sorted and each once; what could not be searched with the reason; what else was looked at."""
 
     files: tuple[str, ...]
     problems: tuple[tuple[Path, str], ...]
+    looked: tuple[str, ...] = ()  # while these and the files are as they were, the same is found
 
 
 def find(names: Iterable[str], root: Path, exclude: Sequence[str] = ()) -> Found:
@@ -74,7 +75,7 @@ def find(names: Iterable[str], root: Path, exclude: Sequence[str] = ()) -> Found
     for name in names:
         search.named(_tidy(name))
     search.links()
-    return Found(tuple(sorted(search.files.values())), tuple(sorted(search.problems)))
+    return Found(tuple(sorted(search.files.values())), tuple(sorted(search.problems)), tuple(search.looked))
 
 
 def excluded(path: Path, root: Path, exclude: Sequence[str]) -> bool:
@@ -114,6 +115,7 @@ class _Search:
         self.exclude = _spec(exclude) if exclude else None
         self.files: dict[str, str] = {}  # by real path
         self.problems: list[tuple[Path, str]] = []
+        self.looked: list[str] = []
         self._seen: set[str] = set()  # real paths of folders
         self._links: deque[Path] = deque()
         self._real_folders: dict[str, str] = {}  # of named files
@@ -126,6 +128,7 @@ class _Search:
             mode = os.stat(name).st_mode if is_link else mode  # noqa: PTH116
         except (OSError, ValueError) as error:
             raise ConfigError(f"{name or '(an empty name)'}: {_reason(error)}") from None
+        self.looked.append(name)
         is_folder = stat.S_ISDIR(mode)
         if self.exclude and self.exclude.match_file(_relative(name, self.root) + "/" * is_folder):
             return
@@ -145,6 +148,7 @@ class _Search:
         """Search behind symbolic links, after all else so that a file goes by its real name if it can."""
         while self._links:
             path = self._links.popleft()
+            self.looked.append(str(path))
             if path.is_dir():
                 self.folder(path)
             elif path.is_file() and path.suffix in SUFFIXES:
@@ -155,6 +159,7 @@ class _Search:
         relative = _relative(top, self.root)
         prefix = "" if relative == "." else relative + "/"
         shown = "" if top == Path() else str(top)
+        self.looked += (f"{place}/{name}" for place in Path(real).parents for name in (".git", ".gitignore"))
         stack = [_Folder(shown, real, prefix, _ignores_above(Path(real)))]
         while stack:
             folder = stack.pop()
@@ -170,7 +175,9 @@ class _Search:
         except OSError as error:
             self.problems.append((Path(folder.shown), _reason(error)))
             return
+        self.looked.append(folder.shown or os.curdir)
         if ".gitignore" in [entry.name for entry in entries]:
+            self.looked.append(f"{folder.real}/.gitignore")
             folder = folder._replace(ignores=(*folder.ignores, *_read_ignore(Path(folder.real))))
         inside, real = _join(folder.shown, ""), f"{folder.real}/"
         for entry in entries:

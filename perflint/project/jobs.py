@@ -73,7 +73,7 @@ def inspect(path: str, raw: bytes, config: Config) -> Outcome:
     try:
         source = Source(path, raw)
     except SourceError as error:
-        return problem(path, str(error))
+        return problem(path, str(error))._replace(raw=raw)  # it follows from the content
     try:
         active, suppressed = engine.inspect(source, config)
     except Exception as error:

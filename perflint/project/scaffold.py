@@ -8,7 +8,7 @@ from pathlib import Path
 import perflint
 from perflint.analysis import registry
 from perflint.model.config import ConfigError
-from perflint.project.settings import nearest_name
+from perflint.project.nearest import nearest_name
 
 # The first digit of a rule's code says what it is about.
 FAMILIES = {

@@ -7,18 +7,19 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
-from itertools import takewhile
 from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perflint.model.config import Config, ConfigError, Target, parse_target
 from perflint.model.diagnostics import Severity
+from perflint.project.nearest import nearest_name
 from perflint.project.ruff import without_twins
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+_NAMES = ("perflint.toml", "pyproject.toml", ".ruff.toml", "ruff.toml", ".git")
 OLDEST = (3, 0)  # what `requires-python` says of Python 2 is none of our concern
 
 
@@ -40,6 +41,14 @@ def locate(start: Path, config_file: Path | None = None) -> Place:
     pyproject.toml with a `[tool.perflint]`, at or above `start`. Raise ConfigError where one cannot be read."""
     file = config_file or _nearest(start)
     return Place(file, file.absolute().parent if file else _folder(start))
+
+
+def looked_at(start: Path, place: Place) -> list[str]:
+    """Every file that may change what `locate`, `read` and `cache_folder` say of the place for `start`, there or not."""
+    folders = dict.fromkeys((_folder(start), *_folder(start).parents, place.root, *place.root.parents))
+    return [f"{folder}{os.sep}{name}" for folder in folders for name in _NAMES] + [str(place.file)] * bool(
+        place.file
+    )
 
 
 def load(
@@ -108,24 +117,6 @@ def for_file(config: Config, root: Path, path: Path) -> Config:
         for code in codes
     )
     return _ignoring(config, codes) if codes else config
-
-
-def nearest_name(word: str, names: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing where no name is near."""
-    from difflib import SequenceMatcher, get_close_matches
-
-    known = {name.lower(): name for name in names}
-    wanted = word.lower()
-    close = get_close_matches(wanted, known, 20, 0.5)
-    if not close:
-        return ""
-    best = max(close, key=lambda name: (SequenceMatcher(None, wanted, name).ratio(), _shared(wanted, name)))
-    return f"; did you mean {known[best]!r}?"
-
-
-def _shared(one: str, other: str) -> int:
-    """How many characters both begin with: of codes that differ in one, the first digits mean most."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 @cache

@@ -16,6 +16,7 @@ class Tally:
     def __init__(self) -> None:
         self.files = 0
         self.flagged = 0  # files with findings
+        self.may_change = False  # a file could not be read, or made perflint crash: tried again it may not
         self.suppressed = 0
         self.rules = Counter[tuple[str, str]]()  # by code and name
         self.severities = Counter[Severity]()
@@ -32,6 +33,7 @@ class Tally:
         self.suppressed += len(outcome.suppressed)
         if outcome.active:
             self.flagged += 1
+            self.may_change |= outcome.raw is None
             for finding in outcome.active:
                 self._count(finding)
 
@@ -51,7 +53,7 @@ class Tally:
         return any(severity >= level for severity in self.severities)
 
 
-def summary(tally: Tally, seconds: float, style: Style) -> str:
+def summary(tally: Tally, took: str, style: Style) -> str:
     """What was found, by rule, what can be fixed, and how long it took."""
     lines = [f"{code} {count}" for (code, _), count in _often_first(tally)]
     lines = [", ".join(lines)] if lines else []
@@ -67,7 +69,7 @@ def summary(tally: Tally, seconds: float, style: Style) -> str:
         f"{tally.flagged} of {counted(tally.files, 'file')}" if tally.total else counted(tally.files, "file")
     )
     silenced = f"; {tally.suppressed} suppressed" if tally.suppressed else ""
-    lines.append(f"{found} in {where}, {seconds:.1f} s{silenced}")
+    lines.append(f"{found} in {where}, {took}{silenced}")
     safe, unsafe = tally.fixes[Applicability.SAFE], tally.fixes[Applicability.UNSAFE]
     if safe:
         lines.append(
