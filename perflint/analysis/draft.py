@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from operator import attrgetter
 from typing import Any, NoReturn
 
 from perflint.analysis import syntax
 from perflint.analysis.facts import Facts
 from perflint.analysis.marks import REBINDING, Mark, marked
-from perflint.analysis.needles import probe
-from perflint.analysis.regions import NOWHERE, Region, Spots
-from perflint.analysis.shown import Shown, shows_marks
+from perflint.analysis.regions import Region
+from perflint.analysis.shown import Needle, Shown, shows_marks
 from perflint.analysis.skeleton import Skeleton, Unclear
 from perflint.analysis.stores import Stores, Types
 from perflint.analysis.written import Written
@@ -33,6 +34,8 @@ _SET = (
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
 
+_RUN = re.compile(rb"""\"+|'+""")  # of a blanked string
+_PREFIXES = b"fFtTrR"  # the last letters before the quotes of an f-string or template
 _NO_HOLES: set[ast.AST] = set()
 _LONG = 30_000  # bytes of a loop that is neither searched nor parsed for its marks: one line may be as long
 
@@ -71,17 +74,35 @@ class Draft(Facts):
             raise Unclear
         return None
 
-    def _look(self, needle: bytes | Shown) -> Spots:
-        if not isinstance(needle, Shown):
-            return super()._look(needle)
+    def _finder(self, needle: Needle) -> Callable[[int], int]:
+        search = super()._finder(needle)
+        return partial(self._find, needle, search) if isinstance(needle, Shown) else search
 
-        def find(at: int) -> int:
-            at = self._blank.find(needle.needle, at)
-            while at >= 0 and not needle.at(self._blank, at):
-                at = self._blank.find(needle.needle, at + 1)
-            return at
+    def _find(self, needle: Shown, search: Callable[[int], int], at: int) -> int:
+        """The next place, from a byte on, where the needle is meant; negative where there is none."""
+        data, blank = self.source.data, self._blank
+        at = search(at)
+        while at >= 0:
+            # What stands around it in a field of an f-string is blank: there it counts.
+            if needle.at(blank, at) if data[at] == blank[at] else self._in_field(at):
+                break
+            at = search(at + 1)
+        return at
 
-        return self._found(find) if probe(needle.needle) in self.source.vocabulary else NOWHERE
+    def _in_field(self, at: int) -> bool:
+        """Whether the byte of a string is code: stands in braces of an f-string."""
+        number = bisect_right(self._formatted, at, key=attrgetter("start")) - 1
+        if number < 0 or at >= self._formatted[number].end:
+            return False
+        before = self.source.data[self._formatted[number].start : at].replace(b"{{", b"").replace(b"}}", b"")
+        return before.count(b"{") > before.count(b"}")
+
+    @cached_property
+    def _formatted(self) -> list[Span]:
+        """The f-strings, with the strings that stand behind them without a gap, and raw ones, where braces are rare."""
+        blank = self._blank
+        runs = (match.span() for match in _RUN.finditer(blank))
+        return [Span(start, end) for start, end in runs if start and blank[start - 1] in _PREFIXES]
 
     @cached_property
     def stores(self) -> Stores:

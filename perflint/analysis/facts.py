@@ -16,7 +16,7 @@ from perflint.analysis.marks import REBINDING, Mark, collects, noted
 from perflint.analysis.needles import probe
 from perflint.analysis.outline import Outline
 from perflint.analysis.regions import NOWHERE, Region, Spots, within
-from perflint.analysis.shown import Shown
+from perflint.analysis.shown import Needle, written
 from perflint.analysis.stores import Stores
 from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
@@ -46,7 +46,7 @@ class Facts(Written):
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
-    def spots(self, needle: bytes | Shown) -> Spots:
+    def spots(self, needle: Needle) -> Spots:
         """Where the needle is; looked for once, whatever number of rules asks."""
         found = self._spots.get(needle)
         if found is None:
@@ -54,15 +54,16 @@ class Facts(Written):
         return found
 
     @cached_property
-    def _spots(self) -> dict[bytes | Shown, Spots]:
+    def _spots(self) -> dict[Needle, Spots]:
         return {}
 
-    def _look(self, needle: bytes | Shown) -> Spots:
-        if isinstance(needle, Shown):  # only a draft has the text for its patterns
-            needle = needle.needle
-        if probe(needle) not in self.source.vocabulary:
-            return NOWHERE
-        return self._found(partial(self.source.data.find, needle))
+    def _look(self, needle: Needle) -> Spots:
+        text = written(needle)
+        return self._found(self._finder(needle)) if probe(text) in self.source.vocabulary else NOWHERE
+
+    def _finder(self, needle: Needle) -> Callable[[int], int]:
+        """What finds the needle from a byte on; only a draft tells what is code, and what stands around it."""
+        return partial(self.source.data.find, written(needle))
 
     def _found(self, find: Callable[[int], int]) -> Spots:
         """The regions of what `find` finds, from a byte on; a negative number ends the search."""

@@ -24,15 +24,22 @@ _HERE = Home()
 
 def calls_on(sketch: Sketch, kinds: Kinds, *methods: str) -> list[ast.Call]:
     """The calls of the methods whose receiver may be of one of the types."""
+    if not may_have(sketch, kinds):
+        return []
     calls = [call for call in sketch.methods(*methods) if isinstance(call.func, ast.Attribute)]
     return [call for call in calls if may_be(sketch, call.func.value, kinds)]  # type: ignore[attr-defined]
 
 
+def may_have(sketch: Sketch, kinds: Kinds) -> bool:
+    """Whether the file may have something of one of the types: users may have the runtime's module elsewhere."""
+    return bool(kinds & library.RUNTIME_POOLS) or sketch.file_mentions(*library.makers(kinds))
+
+
 def may_be(sketch: Sketch, node: ast.expr, kinds: Kinds) -> bool:
     """Whether the expression, one of the region, may be of one of the types."""
-    if kinds & library.RUNTIME_POOLS:  # users may have the module elsewhere
+    if kinds & library.RUNTIME_POOLS:
         return True
-    return sketch.file_mentions(*library.makers(kinds)) and sketch.once(_Possible).of(node, kinds, _HERE)
+    return may_have(sketch, kinds) and sketch.once(_Possible).of(node, kinds, _HERE)
 
 
 def own(sketch: Sketch, name: str) -> bool:

@@ -74,9 +74,15 @@ class Sketch:
         """Those of them inside of a `for` or `while` statement."""
         return [call for word in words for call in self._looped_calls.get(word, ())]
 
+    def holds(self, pattern: re.Pattern[bytes]) -> bool:
+        """Whether the region's text shows the pattern, which takes no parsing."""
+        return pattern.search(self.facts.source.data, *self.region.span) is not None
+
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
-        return not self.words.isdisjoint(map(_last_word, self.facts.written(names)))
+        words = set(map(_last_word, self.facts.written(names)))
+        held = {word for word in words if self.facts.holds(word.encode())}  # before the region is parsed
+        return bool(held) and not self.words.isdisjoint(held)
 
     def file_mentions(self, *names: str) -> bool:
         """Whether the file's text holds any of the qualified names, as the file imports them."""

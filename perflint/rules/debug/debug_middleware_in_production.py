@@ -84,7 +84,9 @@ _ADDED = (_CONSOLE, _AIOHTTP, *_PROFILERS, *_SWITCHED)
 def _hopeful(sketch: Sketch) -> bool:
     if development(sketch.facts.source.path):
         return False
-    named = any(is_constant(node, _PYRAMID) for node in sketch.of(ast.Constant))
+    named = sketch.facts.holds(_PYRAMID.encode()) and any(
+        is_constant(node, _PYRAMID) for node in sketch.of(ast.Constant)
+    )
     return named or sketch.mentions(*_ADDED) or settings_hold(sketch, _LISTS, _DJANGO)
 
 

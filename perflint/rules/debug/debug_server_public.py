@@ -49,6 +49,7 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.shown import CALLED, called, given
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
@@ -82,10 +83,13 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b"debug=", b"debug ="),
+        shown=(given(b"debug"),),
         names=_SPELLINGS,
+        around=CALLED,
         beside=tuple(
-            (package, needle) for package in sorted(_PACKAGES) for needle in (b".run", b".listen(", b".bind(")
+            (package, needle)
+            for package in sorted(_PACKAGES)
+            for needle in (called(b".run"), b".listen(", b".bind(")
         ),
         sketch=_hopeful,
     ),

@@ -72,6 +72,7 @@ from perflint.analysis.match import sole_small
 from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.shown import SILENT_EXCEPT
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -104,7 +105,8 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b"except Exception", b"except BaseException", b"except:", b"except (", b"suppress("),
+        text=(b"suppress(",),
+        shown=(SILENT_EXCEPT,),
         imports=tuple(sorted(PACKAGES)),
         sketch=_hopeful,
     ),

@@ -47,6 +47,7 @@ from perflint.analysis.concurrency.flags import may_ask, set_elsewhere
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
+from perflint.analysis.shown import first
 from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
@@ -82,8 +83,9 @@ rule = Rule(
     since="0.1",
     fix="never",
     gate=Gate(
-        text=(b"sleep",),
+        shown=(first(b"sleep"),),
         names=("time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"),
+        around=first(b""),
         loop=True,
         sketch=_hopeful,
     ),

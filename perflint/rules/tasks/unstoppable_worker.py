@@ -69,12 +69,12 @@ from perflint.model.diagnostics import Finding, Severity
 
 
 def _hopeful(sketch: Sketch) -> bool:
+    if not may_be_endless(sketch.facts.source.data):
+        return False
     made = starters(sketch)
     daemons = (item for call in made for item in call.keywords if item.arg == "daemon")
     given = sum(isinstance(item.value, ast.Constant) and bool(item.value.value) for item in daemons)
-    if given == len(made) or not may_be_endless(sketch.facts.source.data):
-        return False
-    return any(_may_run_on(call, sketch) for call in made)
+    return given < len(made) and any(_may_run_on(call, sketch) for call in made)
 
 
 def _may_run_on(call: ast.Call, sketch: Sketch) -> bool:
