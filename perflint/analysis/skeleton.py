@@ -37,7 +37,7 @@ _NESTED = re.compile(
     rb"""[fFtT][rR]?(?<!\w[fFtT])(?<!\w[fFtT][rR])(?:"(?:[^"\n{]|\{[^}"\n]*\})*\{[^}"\n]*"|'(?:[^'\n{]|\{[^}'\n]*\})*\{[^}'\n]*')"""
 )
 _RETURN = re.compile(rb"\r(?!\n)")
-_CONFLICTS = (b"\n<<<<<<< ", b"\n>>>>>>> ")  # what is left of a merge
+_CONFLICTS = (b"<<<<<<< ", b">>>>>>> ")  # what is left of a merge
 
 
 _NONE: list[Span] = []
@@ -56,13 +56,10 @@ class Skeleton:
     """
 
     def __init__(self, data: bytes) -> None:
-        self.blank = _QUOTED.sub(_overwritten, data)
+        self.blank = blanked(data)
         self.functions: list[Span] = []
         self.loops: list[Span] = []
         self._classes: list[tuple[int, int]] = []  # at the margin: where their decorators and they start
-        nested = sys.version_info >= (3, 12) and _NESTED.search(data)
-        if nested or _odd(self._text) or unclosed(self._text):
-            raise Unclear
         self._run()
 
     @cached_property
@@ -163,6 +160,15 @@ class Skeleton:
         return line if 0 <= line < end else end
 
 
+def blanked(data: bytes) -> bytes:
+    """The text, position by position, each string and comment overwritten by its first byte. Raise Unclear as Skeleton does."""
+    blank = _QUOTED.sub(_overwritten, data)
+    nested = sys.version_info >= (3, 12) and _NESTED.search(data)
+    if nested or _odd(blank) or unclosed(blank):
+        raise Unclear
+    return blank
+
+
 def _overwritten(match: re.Match[bytes]) -> bytes:
     text = match.group()
     if len(text) == 1 and text != b"#":
@@ -173,9 +179,10 @@ def _overwritten(match: re.Match[bytes]) -> bytes:
 def _odd(text: bytes) -> bool:
     """Whether indentation is not of blanks, lines end otherwise, names have letters that Python reads as others,
     or the text is no Python."""
-    tabbed = (b"\t" in text or b"\f" in text) and _TABBED.search(text)
+    tabbed = (b"\t" in text or b"\f" in text) and _TABBED.search(b"\n" + text)
     returned = b"\r" in text and _RETURN.search(text)
-    return bool(tabbed or returned) or not text.isascii() or any(mark in text for mark in _CONFLICTS)
+    merged = text.startswith(_CONFLICTS) or any(b"\n" + mark in text for mark in _CONFLICTS)
+    return bool(tabbed or returned or merged) or not text.isascii()
 
 
 def unclosed(text: bytes) -> int:
