@@ -49,13 +49,16 @@ class Draft(Facts):
             raise Unclear
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
-        loops = skeleton.loops_in
-        self.regions = [_Piece(source, skeleton, span, (span,), loops(span)) for span in skeleton.functions]
+        loops = [skeleton.loops_in(span) for span in skeleton.functions]
+        skeleton.forget()  # its copy of the text, before there are regions
+        self.regions = [
+            _Piece(source, skeleton, span, (span,), inner)
+            for span, inner in zip(skeleton.functions, loops, strict=True)
+        ]
         whole = Span(0, len(source.data))
         self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
         self.module.parts = self._outside(imports)
         self.module.parts = [part for part in self.module.parts if not self._blank[slice(*part)].isspace()]
-        skeleton.forget()
 
     def constant(self, name: str) -> ast.expr | None:
         outside = name.encode() in self._words_outside and name not in self.global_names
