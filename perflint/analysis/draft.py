@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 from typing import Any, NoReturn
@@ -43,7 +42,7 @@ class Draft(Facts):
     def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
         self._tree = tree
-        skeleton = Skeleton(source.data)
+        self._skeleton = skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
             raise Unclear
@@ -52,11 +51,11 @@ class Draft(Facts):
         loops = [skeleton.loops_in(span) for span in skeleton.functions]
         skeleton.forget()  # its copy of the text, before there are regions
         self.regions = [
-            _Piece(source, skeleton, span, (span,), inner)
+            _Piece(source, skeleton, span, inner)
             for span, inner in zip(skeleton.functions, loops, strict=True)
         ]
         whole = Span(0, len(source.data))
-        self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
+        self.module: _Piece = _Piece(source, skeleton, whole, skeleton.loops, function=False)
         self.module.parts = self._outside(imports)
         self.module.parts = [part for part in self.module.parts if not self._blank[slice(*part)].isspace()]
 
@@ -108,6 +107,11 @@ class Draft(Facts):
         """The facts of the whole file. Raise Unreadable where Python does not take it."""
         return Facts(self.source, self._tree if self._tree is not None else syntax.parse(self.source))
 
+    def forget_text(self) -> None:
+        """Let go of the text without strings, which only plans are made from."""
+        del self._blank
+        self._skeleton.forget(text=True)
+
     def forget(self) -> None:
         whole = self.__dict__.get("whole")
         if whole is not None:
@@ -139,15 +143,17 @@ class _Piece(Region):
     __slots__ = ("_skeleton", "_source")
 
     def __init__(
-        self, source: Source, skeleton: Skeleton, span: Span, parts: Sequence[Span], loops: list[Span]
+        self, source: Source, skeleton: Skeleton, span: Span, loops: list[Span], function: bool = True
     ) -> None:
-        self.span, self.parts, self.loops, self.holes = span, parts, loops, _NO_HOLES
-        self.function, self._deep = bool(parts), None
+        self.span, self.loops, self.holes = span, loops, _NO_HOLES
+        self.function, self._deep = function, None
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
         if name == "marks":
             self.marks = _shared(frozenset(self._marks()))
+        elif name == "parts":  # of a function; a tuple for each would be a quarter of what they take
+            return (self.span,)
         elif name == "node":
             self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
         else:

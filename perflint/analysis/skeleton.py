@@ -63,9 +63,11 @@ class Skeleton:
         self._classes: list[tuple[int, int]] = []  # at the margin: where their decorators and they start
         self._run()
 
-    def forget(self) -> None:
-        """Let go of what can be made again."""
+    def forget(self, text: bool = False) -> None:
+        """Let go of what can be made again, and of the text."""
         self.__dict__.pop("_inner", None)
+        if text:
+            del self.blank
 
     def imports(self) -> Iterator[Span]:
         """The import statements, wherever they stand."""

@@ -18,9 +18,10 @@ from perflint.analysis.skeleton import Unclear, blanked, unclosed
 SIZE = 50_000  # bytes of a part, about
 _CODE = re.compile(rb"^( *)(?=[^\s#])", re.M)
 _CLAUSE = re.compile(rb"(?:else|elif|except|finally|case)\b")  # goes on with the statement above
-_MARK = re.compile(rb"[()\[\]{},]|:(?!=)")
-_BETWEEN = re.compile(rb"(?:\s|#+|\\\r?\n)*")
-_LAMBDA = re.compile(rb"\blambda\b")
+_MARK = re.compile(
+    rb"[(\[{][^()\[\]{}]{0,99}[)\]}]|[()\[\]{}]|,[\s#\\]*|:(?!=)"
+)  # short brackets are passed over
+_OTHERS = re.compile(rb"\b(?:lambda|case)\b")  # have commas that are no literal's
 # What stands before the bracket of a literal, and not before that of a call or subscript.
 _BEFORE = re.compile(rb"(?:[=(\[{,:]|\b(?:return|yield|in))[\s\\#]*\Z")
 _NAME = b"_perflint_part_"
@@ -53,11 +54,14 @@ class Split:
         head = b"if 1:", b" " * lines.indent + b"pass", b"pass", b""
         self._head = self._newline.join(head)
 
-    def rest(self) -> bytes:
-        """The text with a name in the place of each part."""
+    def rest(self, targets: bool = True) -> bytes:
+        """The text with a name in the place of each part, or with what cannot be assigned to."""
         at, pieces = 0, []
         for number, part in enumerate(self.parts):
-            pieces += [self._text[at : part.start], self._stand_in(part, name(number).encode())]
+            pieces += [
+                self._text[at : part.start],
+                self._stand_in(part, name(number).encode() if targets else b"0"),
+            ]
             at = part.end
         return b"".join((*pieces, self._text[at:]))
 
@@ -164,28 +168,28 @@ class _Lines:
 
     def _elements(self, start: int, end: int, margins: tuple[int, ...]) -> Iterator[Part]:
         blank = self._blank
-        if _LAMBDA.search(blank, start, end):  # has commas that are no literal's
+        if _OTHERS.search(blank, start, end):
             return
         stack: list[_Bracket] = []
         for match in _MARK.finditer(blank, start, end):
-            mark, at = match.group(), match.start()
+            at, following = match.span()
+            mark = blank[at : at + 1]
             if mark in b"([{":
-                literal = _BEFORE.search(blank[max(at - 99, start) : at]) is not None
-                stack.append(_Bracket(mark, literal, margins))
+                if following == at + 1:
+                    literal = _BEFORE.search(blank, max(at - 99, start), at) is not None
+                    stack.append(_Bracket(mark, literal, margins))
             elif mark in b")]}":
+                if not stack:
+                    raise Unclear
                 stack.pop()
             elif stack and mark == b":":
                 stack[-1].keys = True
-            elif stack and stack[-1].literal:
-                following = match.end()
-                if found := _BETWEEN.match(blank, following, end):
-                    following = found.end()
-                if blank[following : following + 1] not in b")]}":
-                    part = stack[-1].element(following)
-                    if part:
-                        yield part
-                        for outer in stack[:-1]:
-                            yield from outer.broken()
+            elif stack and stack[-1].literal and blank[following : following + 1] not in b")]}":
+                part = stack[-1].element(following)
+                if part:
+                    yield part
+                    for outer in stack[:-1]:
+                        yield from outer.broken()
 
 
 class _Bracket:

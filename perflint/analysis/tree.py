@@ -263,7 +263,7 @@ def _nodes(split: Split, part: Part) -> Sequence[cst.CSTNode]:
         return body
     match body:
         case [cst.SimpleStatementLine(body=[cst.Expr(value=literal)])] if literal.__class__ in _HOLDERS:
-            elements: Sequence[cst.CSTNode] = getattr(literal, "elements")
+            elements: Sequence[cst.CSTNode] = literal.elements
             return elements[:-1]
     raise Unclear
 
