@@ -262,9 +262,12 @@ def _nodes(split: Split, part: Part) -> Sequence[cst.CSTNode]:
     if not part.bracket:
         return body
     match body:
-        case [cst.SimpleStatementLine(body=[cst.Expr(value=literal)])] if literal.__class__ in _HOLDERS:
-            elements: Sequence[cst.CSTNode] = literal.elements
-            return elements[:-1]
+        case [
+            cst.SimpleStatementLine(
+                body=[cst.Expr(value=cst.List() | cst.Tuple() | cst.Set() | cst.Dict() as literal)]
+            )
+        ]:
+            return literal.elements[:-1]
     raise Unclear
 
 
