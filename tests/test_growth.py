@@ -14,11 +14,16 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import libcst as cst
 import pytest
 
 from bench.shapes import AWKWARD, ordinary
-from perflint.analysis import engine
+from perflint.analysis import engine, planning, split, syntax, tree
+from perflint.analysis.regions import Region
+from perflint.analysis.skeleton import blanked
+from perflint.analysis.spans import Extents
 from perflint.model.config import Config
+from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 from perflint.project import jobs, workers
 
@@ -116,6 +121,57 @@ def test_the_trees_of_a_file_do_not_stand_beside_each_other(shape: Callable[[int
     check(small)
     more = peak(lambda: check(large)) - peak(lambda: check(small))
     assert more <= HELD * (len(large) - len(small))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("literal", 20_000), ("additions in a loop", 10_000), ("loops", 4_000)]
+)
+def test_a_parser_never_sees_all_of_a_large_region(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What LibCST's parser holds, Python does not allocate: some 600 bytes for each of its text."""
+    seen: list[int] = []
+    parse = cst.parse_module
+
+    def parsed(text: str) -> cst.Module:
+        seen.append(len(text))
+        return parse(text)
+
+    monkeypatch.setattr(cst, "parse_module", parsed)
+    text = AWKWARD[name][0](size)
+    assert tree.parse(*_only(text)).module.code == text
+    assert len(text) > tree.LARGE and max(seen) <= 2 * split.SIZE
+
+
+def _only(text: str) -> tuple[Source, Region]:
+    source = Source("made_up.py", text.encode())
+    return source, Region(Span(0, len(source.data)), function=True, node=ast.Pass())
+
+
+def test_a_parser_never_sees_all_of_a_long_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    accepted = syntax._accepted
+    monkeypatch.setattr(syntax, "_accepted", lambda text: seen.append(len(text)) or accepted(text))
+    source = Source("made_up.py", AWKWARD["one line"][0](1_500_000).encode())
+    assert syntax.parses(source, blanked(source.data))
+    assert max(seen) <= 2 * split.SIZE
+
+
+KEPT = 400  # bytes for the places of an element's nodes, of which there are eight and half are white space
+
+
+def test_places_of_nodes_take_little_memory() -> None:
+    module = cst.parse_module(AWKWARD["literal"][0](5_000))
+    kept: list[Extents] = []
+    assert peak(lambda: kept.append(Extents(module, ascii_only=True))) <= KEPT * 5_000
+
+
+def test_a_large_text_is_not_copied_before_it_is_read() -> None:
+    raw = ordinary(20_000).encode()
+    assert peak(lambda: Source("made_up.py", raw)) <= len(raw) / 10
+    draft = planning.drafted(Source("made_up.py", raw), Config())
+    assert draft and planning.partial(draft)
+    assert not {"_blank", "_text"} & vars(draft.facts).keys()
 
 
 def test_memory_does_not_grow_with_the_number_of_files(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from operator import attrgetter
@@ -37,7 +37,7 @@ _SET = (
 _RUN = re.compile(rb"""\"+|'+""")  # of a blanked string
 _PREFIXES = b"fFtTrR"  # the last letters before the quotes of an f-string or template
 _NO_HOLES: set[ast.AST] = set()
-_LONG = 30_000  # bytes of a loop that is neither searched nor parsed for its marks: one line may be as long
+_LONG = 30_000  # bytes of a loop that is neither searched nor parsed for its marks, or of an f-string: one line may be as long
 
 
 class Draft(Facts):
@@ -46,19 +46,22 @@ class Draft(Facts):
     def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
         self._tree = tree
-        skeleton = Skeleton(source.data)
+        self._skeleton = skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
             raise Unclear
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
-        loops = skeleton.loops_in
-        self.regions = [_Piece(source, skeleton, span, (span,), loops(span)) for span in skeleton.functions]
+        loops = [skeleton.loops_in(span) for span in skeleton.functions]
+        skeleton.forget()  # its copy of the text, before there are regions
+        self.regions = [
+            _Piece(source, skeleton, span, inner)
+            for span, inner in zip(skeleton.functions, loops, strict=True)
+        ]
         whole = Span(0, len(source.data))
-        self.module: _Piece = _Piece(source, skeleton, whole, [], skeleton.loops)
+        self.module: _Piece = _Piece(source, skeleton, whole, skeleton.loops, function=False)
         self.module.parts = self._outside(imports)
         self.module.parts = [part for part in self.module.parts if not self._blank[slice(*part)].isspace()]
-        skeleton.forget()
 
     def constant(self, name: str) -> ast.expr | None:
         outside = name.encode() in self._words_outside and name not in self.global_names
@@ -94,7 +97,10 @@ class Draft(Facts):
         number = bisect_right(self._formatted, at, key=attrgetter("start")) - 1
         if number < 0 or at >= self._formatted[number].end:
             return False
-        before = self.source.data[self._formatted[number].start : at].replace(b"{{", b"").replace(b"}}", b"")
+        start = self._formatted[number].start
+        if at - start > _LONG:  # read for every needle in it, that would take time squared
+            return True
+        before = self.source.data[start:at].replace(b"{{", b"").replace(b"}}", b"")
         return before.count(b"{") > before.count(b"}")
 
     @cached_property
@@ -125,6 +131,11 @@ class Draft(Facts):
     def whole(self) -> Facts:
         """The facts of the whole file. Raise Unreadable where Python does not take it."""
         return Facts(self.source, self._tree if self._tree is not None else syntax.parse(self.source))
+
+    def forget_text(self) -> None:
+        """Let go of the text without strings, which only plans are made from."""
+        del self._blank
+        self._skeleton.forget(text=True)
 
     def forget(self) -> None:
         whole = self.__dict__.get("whole")
@@ -157,15 +168,17 @@ class _Piece(Region):
     __slots__ = ("_skeleton", "_source")
 
     def __init__(
-        self, source: Source, skeleton: Skeleton, span: Span, parts: Sequence[Span], loops: list[Span]
+        self, source: Source, skeleton: Skeleton, span: Span, loops: list[Span], function: bool = True
     ) -> None:
-        self.span, self.parts, self.loops, self.holes = span, parts, loops, _NO_HOLES
-        self.function, self._deep = bool(parts), None
+        self.span, self.loops, self.holes = span, loops, _NO_HOLES
+        self.function, self._deep = function, None
         self._source, self._skeleton = source, skeleton
 
     def __getattr__(self, name: str) -> Any:
         if name == "marks":
             self.marks = _shared(frozenset(self._marks()))
+        elif name == "parts":  # of a function; a tuple for each would be a quarter of what they take
+            return (self.span,)
         elif name == "node":
             self.node = self._function() if self.function else ast.Module(_parsed(self.text()), [])
         else:

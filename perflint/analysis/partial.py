@@ -25,6 +25,7 @@ class Partial(Facts):
         outside = draft.outside
         self.imports, self.bindings, self.star_import = outside.imports, outside.bindings, outside.star_import
         self._draft = draft
+        draft.forget_text()
 
     @property
     def whole(self) -> Facts:

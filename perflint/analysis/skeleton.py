@@ -23,9 +23,10 @@ _QUOTED = re.compile(
     rb"""|"|'"""  # two literals: what can start a match is then one set of bytes, for which the search is fast
 )
 _CONTINUED = rb"(?:[ \t]|\\\r?\n)"
-_HEAD = re.compile(rb"\n[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
+_FIRST = re.compile(rb"[ \t\f]*(?:@|(?:def|for|while|class|async" + _CONTINUED + rb"+(?:def|for))\b)")
+_HEAD = re.compile(rb"\n" + _FIRST.pattern)
 _LOOP = re.compile(rb"\n[ \t\f]*(?:for|while|async" + _CONTINUED + rb"+for)\b")
-_INDENT = re.compile(rb"\n[ \t\f]*")
+_INDENT = re.compile(rb"[ \t\f]*")
 _NEXT = re.compile(rb"(?:class|def)[ \t]")  # no expression goes on like this
 _ELSE = re.compile(rb"else\b")
 _IMPORT = re.compile(rb"import(?<!\wimport)\b(?:" + _CONTINUED + rb")*(?:\([^)]*\)?|(?:[^\n;(\\]|\\\r?\n)*)")
@@ -37,7 +38,7 @@ _NESTED = re.compile(
     rb"""[fFtT][rR]?(?<!\w[fFtT])(?<!\w[fFtT][rR])(?:"(?:[^"\n{]|\{[^}"\n]*\})*\{[^}"\n]*"|'(?:[^'\n{]|\{[^}'\n]*\})*\{[^}'\n]*')"""
 )
 _RETURN = re.compile(rb"\r(?!\n)")
-_CONFLICTS = (b"\n<<<<<<< ", b"\n>>>>>>> ")  # what is left of a merge
+_CONFLICTS = (b"<<<<<<< ", b">>>>>>> ")  # what is left of a merge
 
 
 _NONE: list[Span] = []
@@ -56,24 +57,17 @@ class Skeleton:
     """
 
     def __init__(self, data: bytes) -> None:
-        self.blank = _QUOTED.sub(_overwritten, data)
+        self.blank = blanked(data)
         self.functions: list[Span] = []
         self.loops: list[Span] = []
         self._classes: list[tuple[int, int]] = []  # at the margin: where their decorators and they start
-        nested = sys.version_info >= (3, 12) and _NESTED.search(data)
-        if nested or _odd(self._text) or unclosed(self._text):
-            raise Unclear
         self._run()
 
-    @cached_property
-    def _text(self) -> bytes:
-        """The same with a line feed before it: lines are found by theirs."""
-        return b"\n" + self.blank
-
-    def forget(self) -> None:
-        """Let go of what can be made again."""
-        self.__dict__.pop("_text", None)
+    def forget(self, text: bool = False) -> None:
+        """Let go of what can be made again, and of the text."""
         self.__dict__.pop("_inner", None)
+        if text:
+            del self.blank
 
     def imports(self) -> Iterator[Span]:
         """The import statements, wherever they stand."""
@@ -103,8 +97,8 @@ class Skeleton:
         found: dict[Span, list[Span]] = {}
         functions, end = iter(self.functions), 0
         function = next(functions, None)
-        for match in _LOOP.finditer(self._text):
-            start = match.start()
+        for match in _LOOP.finditer(self.blank):  # the first line is in no function
+            start = match.start() + 1
             while function and function.end <= start:
                 function = next(functions, None)
             if function and function.start <= start and start >= end:
@@ -113,16 +107,17 @@ class Skeleton:
         return found
 
     def _indent(self, line: int) -> int:
-        match = _INDENT.match(self._text, line)
-        return match.end() - line - 1 if match else 0
+        match = _INDENT.match(self.blank, line)
+        return match.end() - line if match else 0
 
     def _run(self) -> None:
         decorated: Span | None = None  # the start of decorators, and their indentation
-        match = _HEAD.search(self._text)
+        match = _FIRST.match(self.blank) or _HEAD.search(self.blank)
         while match:
-            word = match.group().lstrip()
-            start, indent = match.start(), len(match.group()) - len(word) - 1
+            line = match.group().lstrip(b"\n")
+            word = line.lstrip()
             end = match.end()
+            start, indent = end - len(line), len(line) - len(word)
             if word == b"@":
                 decorated = decorated if decorated and decorated.end == indent else Span(start, indent)
             elif word.endswith(b"def"):
@@ -131,6 +126,7 @@ class Skeleton:
                 first = decorated.start if decorated and decorated.end == indent else start
                 end = self._end(start, indent)
                 self.functions.append(Span(first, end))
+                end -= 1  # the line feed before the next line
                 decorated = None
             elif word == b"class":
                 if not indent:
@@ -140,27 +136,36 @@ class Skeleton:
                 decorated = None
             elif not self.loops or start >= self.loops[-1].end:
                 self.loops.append(Span(start, self._end(start, indent)))
-            match = _HEAD.search(self._text, end)
+            match = _HEAD.search(self.blank, end)
 
     def _end(self, start: int, indent: int) -> int:
         """The first line behind `start` that is indented no deeper and continues nothing."""
-        text, at, depth = self._text, start, 0
-        for match in _dedent(indent).finditer(text, start + 1):
-            end = match.start()
-            if match.end() - end == indent + 1 and _ELSE.match(text, match.end()):
+        text, at, depth = self.blank, start, 0
+        for match in _dedent(indent).finditer(text, start):
+            end = match.start() + 1
+            if match.end() - end == indent and _ELSE.match(text, match.end()):
                 continue
             if _NEXT.match(text, match.end()):
                 return self._trimmed(start, end)
             at, depth = end, depth + unclosed(text[at:end])
-            if depth <= 0 and not text.endswith((b"\\", b"\\\r"), start, end):
+            if depth <= 0 and not text.endswith((b"\\\n", b"\\\r\n"), start, end):
                 return self._trimmed(start, end)
-        return self._trimmed(start, len(text) - 1)
+        return self._trimmed(start, len(text))
 
     def _trimmed(self, start: int, end: int) -> int:
         """The end without the comments and blank lines before it."""
-        last = start + len(self._text[start:end].rstrip(b" \t\r\n#"))
-        line = self._text.find(b"\n", last)
-        return line if 0 <= line < end else end
+        last = start + len(self.blank[start:end].rstrip(b" \t\r\n#"))
+        line = self.blank.find(b"\n", last) + 1
+        return line if 0 < line < end else end
+
+
+def blanked(data: bytes) -> bytes:
+    """The text, position by position, each string and comment overwritten by its first byte. Raise Unclear as Skeleton does."""
+    blank = _QUOTED.sub(_overwritten, data)
+    nested = sys.version_info >= (3, 12) and _NESTED.search(data)
+    if nested or _odd(blank) or unclosed(blank):
+        raise Unclear
+    return blank
 
 
 def _overwritten(match: re.Match[bytes]) -> bytes:
@@ -173,9 +178,10 @@ def _overwritten(match: re.Match[bytes]) -> bytes:
 def _odd(text: bytes) -> bool:
     """Whether indentation is not of blanks, lines end otherwise, names have letters that Python reads as others,
     or the text is no Python."""
-    tabbed = (b"\t" in text or b"\f" in text) and _TABBED.search(text)
+    tabbed = (b"\t" in text or b"\f" in text) and _TABBED.search(b"\n" + text)
     returned = b"\r" in text and _RETURN.search(text)
-    return bool(tabbed or returned) or not text.isascii() or any(mark in text for mark in _CONFLICTS)
+    merged = text.startswith(_CONFLICTS) or any(b"\n" + mark in text for mark in _CONFLICTS)
+    return bool(tabbed or returned or merged) or not text.isascii()
 
 
 def unclosed(text: bytes) -> int:

@@ -16,8 +16,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 
-from perflint.analysis.skeleton import unclosed
+from perflint.analysis.skeleton import Unclear, blanked, unclosed
+from perflint.analysis.split import Split
 from perflint.model.source import Source
 
 _UNKNOWN = "perflint"  # no feature of Python
@@ -89,7 +91,21 @@ def _parts(blank: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _readable(text: str, data: bytes, blank: bytes) -> bool:
-    return ((_links_few(data) or _links_spread(data, blank)) and _accepted(text)) or _taken(text)
+    return _read_apart(data, blank) or _at_once(text, data, blank) or _taken(text)
+
+
+def _at_once(text: str, data: bytes, blank: bytes) -> bool:
+    return (_links_few(data) or _links_spread(data, blank)) and _accepted(text)
+
+
+def _read_apart(data: bytes, blank: bytes) -> bool:
+    """Whether the fast parser takes all parts of a text that no line ends for long: one function, or one line."""
+    if len(data) > 2 * _PART:
+        with suppress(Unclear):
+            split = Split(data, blank)
+            texts = chain([split.rest(targets=False)], map(split.alone, split.parts))
+            return all(_at_once(text.decode(), text, blanked(text)) for text in texts)
+    return False
 
 
 def _accepted(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property
 from operator import attrgetter
@@ -16,7 +17,9 @@ from typing import Any
 import libcst as cst
 
 from perflint.analysis.regions import Region
+from perflint.analysis.skeleton import Unclear
 from perflint.analysis.spans import Extents
+from perflint.analysis.split import Part, Split, name
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source
 
@@ -25,6 +28,7 @@ Loop = (cst.For, cst.While)
 Comprehension = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
 ScopeNode = (cst.FunctionDef, cst.Lambda, cst.ClassDef, *Comprehension)
 
+LARGE = 150_000  # characters that are not read at once
 _PREFIX = "if 1:\n"  # makes an indented function a module
 
 _QUIET = {
@@ -202,11 +206,69 @@ def _missing(short: bytes, full: bytes) -> list[int]:
 
 def _parse_module(text: str) -> cst.Module:
     try:
+        if len(text) > LARGE:
+            with suppress(Unclear, cst.ParserSyntaxError, RecursionError):  # the whole text has the last word
+                return _spliced(Split(text.encode()))
         return cst.parse_module(text)
     except cst.ParserSyntaxError as error:
         raise TreeError(" ".join(error.message.split())) from None
     except RecursionError:
         raise TreeError("nested too deeply") from None
+
+
+def _spliced(split: Split) -> cst.Module:
+    """The tree of a text that is read part by part. Raise Unclear where a part is not what it looked like."""
+    module = cst.parse_module(split.rest().decode())
+    parts = {name(number): part for number, part in enumerate(split.parts)}
+    for node in [*walk(module)] if parts else ():
+        field = _HOLDERS.get(node.__class__, "")
+        items: Sequence[cst.CSTNode] = getattr(node, field) if field else ()
+        if not any(_name(item) in parts for item in items):
+            continue
+        found: list[cst.CSTNode] = []
+        for item in items:
+            part = parts.pop(_name(item), None)
+            found += [item] if part is None else _nodes(split, part)
+        object.__setattr__(node, field, tuple(found))  # nobody else knows the node yet
+    if parts:
+        raise Unclear
+    return module
+
+
+_HOLDERS: dict[type[cst.CSTNode], str] = {
+    **dict.fromkeys((cst.Module, cst.IndentedBlock), "body"),
+    **dict.fromkeys((cst.List, cst.Tuple, cst.Set, cst.Dict), "elements"),
+}
+
+
+def _name(item: cst.CSTNode) -> str:
+    """The name that is all of a statement or element, or nothing."""
+    match item:
+        case cst.SimpleStatementLine(body=[cst.Expr(value=cst.Name(value=found))]):
+            return found
+        case cst.Element(value=cst.Name(value=found)) | cst.DictElement(key=cst.Name(value=found)):
+            return found
+    return ""
+
+
+def _nodes(split: Split, part: Part) -> Sequence[cst.CSTNode]:
+    """The statements or elements of a part."""
+    body: Sequence[cst.CSTNode] = cst.parse_module(split.alone(part).decode()).body[2:]
+    for _ in part.margins[1:]:
+        match body:
+            case [cst.If(body=cst.IndentedBlock(body=body), orelse=None)]:
+                continue
+        raise Unclear
+    if not part.bracket:
+        return body
+    match body:
+        case [
+            cst.SimpleStatementLine(
+                body=[cst.Expr(value=cst.List() | cst.Tuple() | cst.Set() | cst.Dict() as literal)]
+            )
+        ]:
+            return literal.elements[:-1]
+    raise Unclear
 
 
 def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:

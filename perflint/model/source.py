@@ -19,7 +19,7 @@ from typing import NamedTuple
 # The tokenizer's line ends; `splitlines` would also break at form feeds.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _APART = bytes(byte if (chr(byte).isalnum() and byte < 128) or byte == 95 else 32 for byte in range(256))
-_PART = 1_000_000  # bytes of a large text that are taken apart at once
+_PART = 250_000  # bytes of a large text that are taken apart at once
 _CODING = re.compile(rb"coding[:=](?![ \t]*utf-?8(?![-\w.]))", re.I)  # of another encoding than is usual
 
 
@@ -47,7 +47,7 @@ class Source:
             raise SourceError("the file holds null bytes; it is binary, or not in an 8-bit encoding")
         if self.encoding == "utf-8":
             try:
-                body.decode("utf-8")
+                _ = body.isascii() or body.decode("utf-8")  # of a large text, a copy of its size
             except UnicodeDecodeError as error:
                 raise SourceError(
                     f"byte {error.start + len(self.bom)} is not UTF-8; save the file as UTF-8 or add a coding line"
@@ -161,7 +161,9 @@ def _lines(data: bytes) -> list[bytes]:
 
 def _encoding(raw: bytes) -> str:
     """The encoding that Python itself would read `raw` with."""
-    if not any(_CODING.search(line) for line in raw.split(b"\n", 2)[:2]):
+    first = raw.find(b"\n") + 1
+    second = raw.find(b"\n", first) if first else -1
+    if not _CODING.search(raw, 0, second if second >= 0 else len(raw)):
         return "utf-8"  # the caller names the byte that is not
     import tokenize  # few files need it
 
