@@ -1,5 +1,6 @@
 """Options and servers shared by all tests."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,21 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than processors: many tests wait for servers, processes and time-outs."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are kept to the end: without this, each collection of garbage walks through all that they hold."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Hypothesis, if it is loaded only for its summary, looks for referrers, and sees no frozen ones
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end, one worker would be busy with it and the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("install") is None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
