@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perflint.fixing.edits import EditError, Patch, apply
@@ -15,6 +15,9 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 from perflint.model.source import Source
 
 SAFE, UNSAFE, DISPLAY = Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY
+
+# How long an example takes says more about what else the machine does.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def edit(start: int, end: int, text: str) -> Edit:
@@ -96,6 +99,7 @@ def edited(draw: st.DrawFn) -> tuple[bytes, list[Edit]]:
     return data.encode(), draw(st.permutations(edits))
 
 
+@patient
 @given(edited())
 def test_apply_leaves_every_byte_outside_the_edits(case: tuple[bytes, list[Edit]]) -> None:
     data, edits = case
@@ -110,6 +114,7 @@ def test_apply_leaves_every_byte_outside_the_edits(case: tuple[bytes, list[Edit]
     assert result[new:] == data[old:]
 
 
+@patient
 @given(edited(), st.data())
 def test_what_no_edit_touches_is_found_again_where_it_moved(
     case: tuple[bytes, list[Edit]], draws: st.DataObject
