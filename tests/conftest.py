@@ -23,12 +23,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection_finish() -> None:
-    """Thousands of tests are kept to the end: without this, each collection of garbage walks through all that they hold."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_sessionfinish() -> None:
     gc.unfreeze()  # Hypothesis, if it is loaded only for its summary, looks for referrers, and sees no frozen ones
 
@@ -57,3 +51,10 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 def postgres_uri() -> Iterator[str]:
     with servers.postgres() as uri:
         yield uri
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """Each collection of garbage would walk through all that pytest and the modules before this one keep."""
+    gc.collect()
+    gc.freeze()

@@ -23,11 +23,8 @@ FREEZES = "free-threading" not in sys.version
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_is_frozen() -> Iterator[None]:
-    """As in a program of its own; pytest's own objects are frozen again for the other tests."""
+def nothing_is_frozen(frozen: None) -> None:
     gc.unfreeze()
-    yield
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
