@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from patience import patient
 
 from perflint.fixing.edits import EditError, Patch, apply
 from perflint.fixing.fixer import ROUNDS, Check, Fixed, fix
@@ -15,9 +16,6 @@ from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severi
 from perflint.model.source import Source
 
 SAFE, UNSAFE, DISPLAY = Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY
-
-# How long an example takes says more about what else the machine does.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def edit(start: int, end: int, text: str) -> Edit:
@@ -339,6 +337,7 @@ def test_fixes_that_break_the_file_only_together_take_turns() -> None:
     assert (fixed.rounds, fixed.defects) == (2, ())
 
 
+@patient
 @given(st.lists(st.sampled_from(["ok\n", "bad\n", "stuck\n", "x = 'é'\n"]), max_size=30))
 def test_every_good_fix_is_applied_whatever_stands_beside_it(lines: list[str]) -> None:
     text = "".join(lines)
