@@ -1,5 +1,6 @@
 """Options and servers shared by all tests."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Hypothesis, if it is loaded only for its summary, looks for referrers, and sees no frozen ones
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end, one worker would be busy with it and the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("install") is None)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the *.py.fixed files")
 
@@ -41,3 +51,10 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 def postgres_uri() -> Iterator[str]:
     with servers.postgres() as uri:
         yield uri
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """Each collection of garbage would walk through all that pytest and the modules before this one keep."""
+    gc.collect()
+    gc.freeze()

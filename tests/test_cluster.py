@@ -286,9 +286,11 @@ def test_no_worker_comes(
 
 
 def command(folder: Path, address: str) -> subprocess.Popen[str]:
-    """As from a terminal: a process group of its own."""
+    """As from a terminal: a process group of its own, and SIGINT, which a shell's background job ignores."""
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    start += "; from perflint.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", "from perflint.cli import main; main()", "check", ".", "--cluster", address],
+        [sys.executable, "-c", start, "check", ".", "--cluster", address],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

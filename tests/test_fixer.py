@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import patient
 
 from perflint.fixing.edits import EditError, Patch, apply
 from perflint.fixing.fixer import ROUNDS, Check, Fixed, fix
@@ -96,6 +97,7 @@ def edited(draw: st.DrawFn) -> tuple[bytes, list[Edit]]:
     return data.encode(), draw(st.permutations(edits))
 
 
+@patient
 @given(edited())
 def test_apply_leaves_every_byte_outside_the_edits(case: tuple[bytes, list[Edit]]) -> None:
     data, edits = case
@@ -110,6 +112,7 @@ def test_apply_leaves_every_byte_outside_the_edits(case: tuple[bytes, list[Edit]
     assert result[new:] == data[old:]
 
 
+@patient
 @given(edited(), st.data())
 def test_what_no_edit_touches_is_found_again_where_it_moved(
     case: tuple[bytes, list[Edit]], draws: st.DataObject
@@ -334,6 +337,7 @@ def test_fixes_that_break_the_file_only_together_take_turns() -> None:
     assert (fixed.rounds, fixed.defects) == (2, ())
 
 
+@patient
 @given(st.lists(st.sampled_from(["ok\n", "bad\n", "stuck\n", "x = 'é'\n"]), max_size=30))
 def test_every_good_fix_is_applied_whatever_stands_beside_it(lines: list[str]) -> None:
     text = "".join(lines)

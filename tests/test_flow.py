@@ -8,6 +8,7 @@ import libcst as cst
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import patient
 
 from perflint.analysis.exits import leaving
 from perflint.analysis.facts import Facts
@@ -215,6 +216,7 @@ def blocks() -> st.SearchStrategy[str]:
     return nesting(plain, nested, leaves=12)
 
 
+@patient
 @given(blocks())
 def test_who_reads_a_loop_variable_is_what_a_plain_search_says(body: str) -> None:
     region = Region(f"def f(xs):\n for x in xs:\n{textwrap.indent(body, '  ')}\n")
@@ -270,6 +272,7 @@ def exits() -> st.SearchStrategy[str]:
     return nesting(plain, nested, leaves=10)
 
 
+@patient
 @given(exits())
 def test_what_leaves_a_block_is_what_a_plain_search_says(body: str) -> None:
     region = Region(f"def f(xs):\n for x in xs:\n{textwrap.indent(body, '  ')}\n")

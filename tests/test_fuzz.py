@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from perflint import testing
 from perflint.analysis import engine
+from perflint.analysis.registry import find
 from perflint.fixing.fixer import fix
 from perflint.model.config import Config
-from perflint.model.diagnostics import Applicability
+from perflint.model.diagnostics import Applicability, Finding
 from perflint.model.source import Source, SourceError
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures").rglob("*.py"))
 FIRST = {path.parent: path for path in reversed(FIXTURES)}
+OWN = [path for name, path in FIRST.items() if name.name != "demo"]
 CASES = [  # one fixture of each rule under that rule; all under all rules where there is time
     pytest.param(path, select, rounds, id=f"{path.parent.name}/{path.stem}-{select}", marks=marks)
     for path in FIXTURES
@@ -61,28 +64,44 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 def test_mutated_fixtures(path: Path, select: str, rounds: int) -> None:
     options = config(select)
     chance = random.Random(path.parent.name + path.stem)
+
+    def check(source: Source) -> tuple[Finding, ...]:
+        findings = engine.check(source, options)
+        assert "PRF001" not in {item.code for item in findings}, findings
+        assert all(0 <= item.span.start <= item.span.end <= len(source.data) for item in findings)
+        return findings
+
     for _ in range(rounds):
         try:
             source = Source("fuzz.py", mutated(path.read_bytes(), chance))
         except SourceError:
             continue
-        findings = engine.check(source, options)
-        assert "PRF001" not in {item.code for item in findings}, findings
-        assert all(0 <= item.span.start <= item.span.end <= len(source.data) for item in findings)
-        result = fix(source, lambda text: engine.check(text, options), Applicability.UNSAFE)
+        result = fix(source, check, Applicability.UNSAFE)  # which asks about the broken text first
         assert result.defects == (), result.defects
         if not result.applied:
             assert result.source is source
 
 
-@pytest.mark.parametrize("newline", ["\r\n", pytest.param("\r", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("path", "select", "rounds"), CASES)
-def test_line_ends_change_nothing(path: Path, select: str, rounds: int, newline: str) -> None:
-    options = config(select)
-    text = path.read_text("utf-8")
-    plain = fix(
-        Source("a.py", text.encode()), lambda source: engine.check(source, options), Applicability.UNSAFE
+@pytest.mark.parametrize("newline", [b"\r\n", pytest.param(b"\r", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("path", OWN, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_line_ends_change_nothing(path: Path, newline: bytes) -> None:
+    rule = find(path.parent.name)
+    assert rule is not None
+    fixture = testing.read_fixture(path, rule)
+    golden = path.with_name(f"{path.name}.fixed").read_bytes()
+    assert fixed(fixture.source.data.replace(b"\n", newline), fixture.config) == golden.replace(
+        b"\n", newline
     )
-    other = Source("a.py", text.replace("\n", newline).encode())
-    result = fix(other, lambda source: engine.check(source, options), Applicability.UNSAFE)
-    assert result.source.data == plain.source.data.replace(b"\n", newline.encode())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("newline", [b"\r\n", b"\r"])
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_line_ends_change_nothing_under_all_rules(path: Path, newline: bytes) -> None:
+    data, options = path.read_bytes(), config("ALL")
+    assert fixed(data.replace(b"\n", newline), options) == fixed(data, options).replace(b"\n", newline)
+
+
+def fixed(data: bytes, options: Config) -> bytes:
+    result = fix(Source("a.py", data), lambda text: engine.check(text, options), Applicability.UNSAFE)
+    return result.source.data

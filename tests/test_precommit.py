@@ -20,9 +20,25 @@ def path_of(names):
 """
 
 
-def git(*arguments: str, cwd: Path) -> None:
+CONFIG = """\
+repos:
+- repo: {repo}
+  rev: {rev}
+  hooks:
+  - id: perflint
+  - id: perflint-fix
+"""
+
+
+def git(*arguments: str, cwd: Path) -> str:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def head(path: Path) -> str:
+    return git("rev-parse", "HEAD", cwd=path).strip()
 
 
 def repository(path: Path) -> Path:
@@ -51,19 +67,12 @@ def test_hooks_report_and_fix(tmp_path: Path) -> None:
     (project / "a.py").write_text(WARNING)
     (project / "b.pyi").write_text("x: int\n")
     (project / "notes.md").write_text("path = path + x + y\n")
+    (project / ".pre-commit-config.yaml").write_text(CONFIG.format(repo=hooks, rev=head(hooks)))
     repository(project)
 
     def hook(name: str, *which: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "pre_commit",
-            "try-repo",
-            str(hooks),
-            name,
-            "--verbose",
-            *(which or ["--all-files"]),
-        ]
+        """All in the one environment that pre-commit makes for the hooks of a project."""
+        command = [sys.executable, "-m", "pre_commit", "run", name, "--verbose", *(which or ["--all-files"])]
         environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache"), "PRE_COMMIT_COLOR": "never"}
         return subprocess.run(
             command, cwd=project, env=environment, capture_output=True, text=True, check=False

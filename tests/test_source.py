@@ -6,6 +6,7 @@ import codecs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import patient
 
 from perflint.model.source import Position, Source, SourceError
 
@@ -51,6 +52,7 @@ def test_text_that_the_encoding_cannot_hold_is_refused() -> None:
         source.raw("# coding: latin-1\nx = '€'\n".encode())
 
 
+@patient
 @given(st.text(alphabet="aé€𝒳 \t\f\n", max_size=60))
 def test_positions_count_code_points_from_one(text: str) -> None:
     source = Source("a.py", text.encode())

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -109,6 +110,7 @@ def outcome(text: str, paths: list[str], server: Server) -> Outcome:
     return Outcome(returned, error, server.seen, server.connections)
 
 
+@cache
 def fixed(code: str, text: str) -> str:
     config = Config(select=(code,))
     source = Source("function.py", text.encode())

@@ -22,6 +22,11 @@ needs_proc = pytest.mark.skipif(resident() is None, reason="needs /proc/self/sta
 FREEZES = "free-threading" not in sys.version
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_frozen(frozen: None) -> None:
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
     before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count() > _gc_tuning._FROZEN_AT_START
