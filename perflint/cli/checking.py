@@ -14,6 +14,7 @@ from perflint.cli.terminal import output, progress
 from perflint.model.config import ConfigError
 from perflint.model.outcome import Outcome
 from perflint.project import replay
+from perflint.project.files import Paths
 from perflint.reports import FORMATS, Style
 from perflint.reports.summary import Tally, summary, table
 
@@ -40,7 +41,7 @@ def check(
     if cluster is not None and work.stdin is not None:
         raise ConfigError("--cluster is for files, - (standard input) is one text: leave one out")
     tally = Tally()
-    recording = None if output_file or cluster else recording
+    recording = recording if work.cache and not output_file and not cluster else None
     with output(output_file) as (stream, style), closing(_outcomes(work, jobs, cluster, quiet)) as outcomes:
         counted = tally.through(outcomes)
         pieces = _table(counted, tally, style) if statistics else FORMATS[output_format](counted, style)
@@ -85,7 +86,7 @@ def _checked(work: setup.Work, jobs: int, address: str | None) -> Generator[Outc
     run = _run_here(work, jobs) if address is None else _run_there(work, jobs, address)
     if work.cache is not None:
         return work.cache.through(work.paths, run)
-    return (outcome for outcome, _ in run([Path(name) for name in work.paths]))
+    return (outcome for outcome, _ in run(Paths(work.paths)))
 
 
 def _run_here(work: setup.Work, jobs: int) -> Run:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from perflint.cli import setup
@@ -17,6 +16,7 @@ from perflint.model.diagnostics import Applicability
 from perflint.model.outcome import Outcome
 from perflint.model.source import Source
 from perflint.project import workers
+from perflint.project.files import Paths
 from perflint.project.repairs import Fix, Fixed
 from perflint.reports import PLAIN, Style, concise
 from perflint.reports.style import escape
@@ -82,7 +82,7 @@ def _results(work: setup.Work, job: Fix, jobs: int, quiet: bool) -> Generator[Fi
         yield _fix_stdin(work, job)
         return
     yield from map(Fixed, work.problems)
-    with closing(workers.run(job, [Path(name) for name in work.paths], jobs)) as results:
+    with closing(workers.run(job, Paths(work.paths), jobs)) as results:
         yield from progress(
             results, len(work.paths), lambda fixed: bool(fixed.outcome.active or fixed.after), quiet
         )

@@ -21,6 +21,7 @@ from perflint.model.config import Config
 from perflint.model.diagnostics import Severity
 from perflint.model.outcome import Outcome
 from perflint.project import stored
+from perflint.project.files import Paths
 from perflint.project.installed import Installed
 from perflint.project.stamps import MARGIN
 
@@ -123,7 +124,7 @@ class Cache:
         self._open()
         try:
             known = self._lookup(names)
-            with closing(check([Path(name) for name in names if name not in known])) as checked:
+            with closing(check(Paths([name for name in names if name not in known]))) as checked:
                 for name in names:
                     row = known.pop(name, None)
                     outcome = Outcome(name) if row is _NOTHING else _recall(name, row) if row else None

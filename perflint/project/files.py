@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from perflint.model.config import ConfigError
 
@@ -76,6 +76,26 @@ def find(names: Iterable[str], root: Path, exclude: Sequence[str] = ()) -> Found
         search.named(_tidy(name))
     search.links()
     return Found(tuple(sorted(search.files.values())), tuple(sorted(search.problems)), tuple(search.looked))
+
+
+class Paths(Sequence[Path]):
+    """The paths of these names, each made when it is asked for: of a large tree they would take most of the memory."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Paths: ...
+    def __getitem__(self, index: int | slice) -> Path | Paths:
+        return Path(self._names[index]) if isinstance(index, int) else Paths(self._names[index])
+
+    def __iter__(self) -> Iterator[Path]:
+        return map(Path, self._names)
 
 
 def excluded(path: Path, root: Path, exclude: Sequence[str]) -> bool:

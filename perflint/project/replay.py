@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = ".perflint_cache"
 PREFIX, FORMAT = "run-", b"perflint run 1"
 KEPT = 16  # runs
-LIMIT = 16_000_000  # bytes of a run's text and names; beyond that it is not kept
+TEXT, NAMES = 2_000_000, 16_000_000  # bytes of what a run printed, and of names, beyond which it is not kept
 DAY = 86_400  # seconds that a run is kept: a real one now and then keeps the cache's own entries in use
 TOOK = "\0"  # stands for the time that the run took; no report holds it
 _LOOKS = ("NO_COLOR", "FORCE_COLOR", "TERM")  # variables of the environment that the text depends on
@@ -96,8 +96,9 @@ class Recording:
 
     def add(self, piece: str) -> None:
         self._size += len(piece)
-        if self._size <= LIMIT:
-            self._pieces.append(piece)
+        self._pieces.append(piece)
+        if self._size > TEXT:
+            self._pieces.clear()
 
     def keep(
         self, place: str, code: int, packages: Iterable[str], state: bytes, names: Iterable[str]
@@ -108,7 +109,7 @@ class Recording:
         looked at. Where one of them changed since, or just before, nothing is kept.
         """
         looked = b"\0".join(map(os.fsencode, dict.fromkeys(names)))
-        if self._size + len(looked) > LIMIT or os.path.abspath(place) != folder():  # noqa: PTH100
+        if self._size > TEXT or len(looked) > NAMES or os.path.abspath(place) != folder():  # noqa: PTH100
             return
         states, latest = _states(looked)
         if latest > self._began - MARGIN:
