@@ -53,7 +53,7 @@ class Draft(Facts):
         self._blank = skeleton.blank
         self.global_names = skeleton.global_names()
         loops = [skeleton.loops_in(span) for span in skeleton.functions]
-        skeleton.forget()  # its copy of the text, before there are regions
+        skeleton.forget()  # before there are regions
         self.regions = [
             _Piece(source, skeleton, span, inner)
             for span, inner in zip(skeleton.functions, loops, strict=True)
