@@ -308,6 +308,16 @@ def test_where_others_look(runs: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path
     assert not runs.real
 
 
+def test_on_windows(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is kept, and the system tells less."""
+    monkeypatch.delattr(os, "uname")
+    monkeypatch.delattr(os, "getuid")
+    monkeypatch.setattr(replay, "folder", lambda: None)
+    for _ in range(2):
+        assert "PRF102" in runs.check("src")
+        assert runs.real
+
+
 def test_it_loads_nothing(runs: Runs) -> None:
     code = """if True:
         import sys

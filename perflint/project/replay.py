@@ -5,7 +5,8 @@ the cache's folder: it reads no settings, opens no database, and loads none of t
 of its time (`typing` and `pathlib` alone take as long as Python's start). So nothing is imported here that takes long.
 
 A kept run names all that was looked at: the files, the folders searched, every place where settings may stand. It holds while
-their sizes, times and inodes are the same, and what is installed is. What is wrong with it is never an error.
+their sizes, times and inodes are the same, and what is installed is. So a file that came with the sources, from somebody who
+does not know these, never holds. What is wrong with a file is never an error.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Recording:
     """What a run prints, to be kept."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._command = _command(arguments)
+        self._arguments = arguments
         self._began = time.time_ns()
         self._pieces: list[str] = []
         self._size = 0
@@ -115,16 +116,17 @@ class Recording:
         if latest > self._began - MARGIN:
             return
         text = "".join(self._pieces).encode("utf-8", "surrogatepass")
-        parts = self._command, b"%d" % code, os.fsencode("\0".join(packages)), state, looked, states, text
+        command = _command(self._arguments)
+        parts = command, b"%d" % code, os.fsencode("\0".join(packages)), state, looked, states, text
         try:
-            _write(_file(place, self._command), _packed(parts))
+            _write(_file(place, command), _packed(parts))
             _clean(place)
         except OSError:
             pass  # the cache has told, or will
 
 
 def _command(arguments: Sequence[str]) -> bytes:
-    """What makes this the same command: words, place, who runs it, and how text looks here."""
+    """What makes this the same command, but on Windows: words, place, who runs it, and how text looks here."""
     looks = (os.environ.get(name, "") for name in _LOOKS)
     here = os.getcwd(), os.uname().nodename, str(os.getuid()), str(sys.stdout.isatty())  # noqa: PTH109
     return os.fsencode("\0".join((*arguments, *here, *looks)))
