@@ -135,6 +135,11 @@ def test_large_shapes_are_cut(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(Split(text.encode()).rest()) < len(text) / 5
 
 
+def test_blocks_may_nest_deeper_than_python_recurses() -> None:
+    with pytest.raises(Unclear):
+        Split(AWKWARD["nested blocks"][0](3_000).encode())
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("path", FIXTURES[::10], ids=lambda path: path.parent.name)
 def test_parts_of_fixtures_make_the_whole_tree(path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from perflint.analysis.skeleton import Unclear, blanked, unclosed
 
 SIZE = 50_000  # bytes of a part, about
+_DEEPEST = 20  # blocks inside each other that are looked into
 _CODE = re.compile(rb"^( *)(?=[^\s#])", re.M)
 _CLAUSE = re.compile(rb"(?:else|elif|except|finally|case)\b")  # goes on with the statement above
 _MARK = re.compile(
@@ -156,6 +157,8 @@ class _Lines:
         block = 0
         for line in range(first, last):
             if self._margins[line] > margins[-1]:
+                if len(margins) == _DEEPEST:
+                    return
                 block = block or line
                 continue
             if block:
