@@ -121,7 +121,7 @@ AWKWARD: dict[str, tuple[Callable[[int], str], str, int]] = {
     "one string": (long_string, "bytes in one string", 5_000_000),
     "branches": (branches, "`elif` branches", 1_000),
     "nested blocks": (blocks, "nested blocks", 1_000),
-    "additions": (additions, "`+=` lines in one function", 100_000),
+    "additions": (additions, "`+=` lines in one function", 1_000_000),
     "additions in a loop": (additions_in_loop, "`+=` lines in one loop", 100_000),
     "literal": (literal, "elements of one literal", 50_000),
     "functions": (functions, "functions with append loops", 10_000),
