@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, partial
-from operator import attrgetter
 from typing import Any, NoReturn
 
 from perflint.analysis import syntax
@@ -34,10 +32,10 @@ _SET = (
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
 
-_RUN = re.compile(rb"""\"+|'+""")  # of a blanked string
-_PREFIXES = b"fFtTrR"  # the last letters before the quotes of an f-string or template
+_PREFIXES = b"fFtTrR"  # the last letters before the quotes of an f-string or template, and of raw strings, where braces are rare
+_STRING = 5_000  # bytes that are looked back to the start of a string: read for each needle in it, more would take time squared
 _NO_HOLES: set[ast.AST] = set()
-_LONG = 30_000  # bytes of a loop that is neither searched nor parsed for its marks, or of an f-string: one line may be as long
+_LONG = 30_000  # bytes of a loop that is neither searched nor parsed for its marks: one line may be as long
 
 
 class Draft(Facts):
@@ -93,22 +91,16 @@ class Draft(Facts):
         return at
 
     def _in_field(self, at: int) -> bool:
-        """Whether the byte of a string is code: stands in braces of an f-string."""
-        number = bisect_right(self._formatted, at, key=attrgetter("start")) - 1
-        if number < 0 or at >= self._formatted[number].end:
+        """Whether the byte of a string is code: stands in braces of an f-string. Yes far behind the start of a string."""
+        blank = self._blank
+        string = blank[max(at - _STRING, 0) : at].rstrip(blank[at : at + 1])
+        start = max(at - _STRING, 0) + len(string)
+        if not string:
+            return at > _STRING
+        if string[-1] not in _PREFIXES:
             return False
-        start = self._formatted[number].start
-        if at - start > _LONG:  # read for every needle in it, that would take time squared
-            return True
         before = self.source.data[start:at].replace(b"{{", b"").replace(b"}}", b"")
         return before.count(b"{") > before.count(b"}")
-
-    @cached_property
-    def _formatted(self) -> list[Span]:
-        """The f-strings, with the strings that stand behind them without a gap, and raw ones, where braces are rare."""
-        blank = self._blank
-        runs = (match.span() for match in _RUN.finditer(blank))
-        return [Span(start, end) for start, end in runs if start and blank[start - 1] in _PREFIXES]
 
     @cached_property
     def stores(self) -> Stores:
