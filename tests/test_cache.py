@@ -478,7 +478,7 @@ KILLED = """
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize(
-    ("function", "call"), [("_key_id", 1), ("_limit", 2), ("_times", 24), ("_prepare", 1)]
+    ("function", "call"), [("_key_id", 1), ("_limit", 2), ("times", 24), ("_prepare", 1)]
 )
 def test_killed(runs: Runs, function: str, call: int) -> None:
     """Before, within and between transactions; the second kill is within the first write of the next run."""

@@ -75,8 +75,8 @@ class Draft(Facts):
             raise Unclear
         return None
 
-    def _finder(self, needle: Needle) -> Callable[[int], int]:
-        search = super()._finder(needle)
+    def _finder(self, needle: Needle, text: bytes) -> Callable[[int], int]:
+        search = super()._finder(needle, text)
         return partial(self._find, needle, search) if isinstance(needle, Shown) else search
 
     def _find(self, needle: Shown, search: Callable[[int], int], at: int) -> int:
@@ -92,15 +92,14 @@ class Draft(Facts):
 
     def _in_field(self, at: int) -> bool:
         """Whether the byte of a string is code: stands in braces of an f-string. Yes far behind the start of a string."""
-        blank = self._blank
-        string = blank[max(at - _STRING, 0) : at].rstrip(blank[at : at + 1])
-        start = max(at - _STRING, 0) + len(string)
-        if not string:
-            return at > _STRING
-        if string[-1] not in _PREFIXES:
+        first = max(at - _STRING, 0)
+        code = self._blank[first:at].rstrip(self._blank[at : at + 1])  # before the string
+        if not code:
+            return first > 0
+        if code[-1] not in _PREFIXES:
             return False
-        before = self.source.data[start:at].replace(b"{{", b"").replace(b"}}", b"")
-        return before.count(b"{") > before.count(b"}")
+        string = self.source.data[first + len(code) : at].replace(b"{{", b"").replace(b"}}", b"")
+        return string.count(b"{") > string.count(b"}")
 
     @cached_property
     def stores(self) -> Stores:

@@ -16,7 +16,7 @@ from perflint.analysis.marks import REBINDING, Mark, collects, noted
 from perflint.analysis.needles import probe
 from perflint.analysis.outline import Outline
 from perflint.analysis.regions import NOWHERE, Region, Spots, within
-from perflint.analysis.shown import Needle, written
+from perflint.analysis.shown import Needle, Shown
 from perflint.analysis.stores import Stores
 from perflint.analysis.written import Written
 from perflint.model.diagnostics import Span
@@ -58,12 +58,12 @@ class Facts(Written):
         return {}
 
     def _look(self, needle: Needle) -> Spots:
-        text = written(needle)
-        return self._found(self._finder(needle)) if probe(text) in self.source.vocabulary else NOWHERE
+        text = needle.needle if isinstance(needle, Shown) else needle
+        return self._found(self._finder(needle, text)) if probe(text) in self.source.vocabulary else NOWHERE
 
-    def _finder(self, needle: Needle) -> Callable[[int], int]:
-        """What finds the needle from a byte on; only a draft tells what is code, and what stands around it."""
-        return partial(self.source.data.find, written(needle))
+    def _finder(self, needle: Needle, text: bytes) -> Callable[[int], int]:
+        """What finds the needle from a byte on, by its text; only a draft tells what is code, and what stands around it."""
+        return partial(self.source.data.find, text)
 
     def _found(self, find: Callable[[int], int]) -> Spots:
         """The regions of what `find` finds, from a byte on; a negative number ends the search."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perflint.analysis.marks import Mark
 from perflint.analysis.needles import MARKED, Need, by_package, named, need
 from perflint.analysis.regions import Region
-from perflint.analysis.shown import Needle, Shown, written
+from perflint.analysis.shown import Shown
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.written import Written
 from perflint.model.config import Config
@@ -28,13 +28,11 @@ class Gate(NamedTuple):
     shown: tuple[Shown, ...] = ()
     marks: frozenset[Mark] = frozenset()
     names: tuple[str, ...] = ()  # qualified names; the ways that the file writes them are needles
-    around: Shown | None = None  # what must stand around the names, which take the place of its needle
     option: str = ""  # the Config field that holds more such names
-    beside: tuple[tuple[str, bytes | Shown], ...] = ()  # (package, needle that counts only beside its import)
+    beside: tuple[tuple[str, bytes], ...] = ()  # (package, needle that counts only beside its import)
     loop_text: tuple[bytes, ...] = ()  # needles that count only inside a loop
     loop: bool = False  # any needle counts only inside a `for` or `while` statement
     inner: bool = False  # outside of functions a needle counts only inside a loop
-    local: bool = False  # it counts only inside of functions
     within: tuple[bytes, ...] = ()  # words that the region must hold besides, all of them
     imports: tuple[str, ...] = ()  # any of these packages is imported somewhere in the file
     sketch: Callable[[Sketch], bool] | None = None  # whether the syntax tree holds what the rule looks for
@@ -47,24 +45,22 @@ class Gate(NamedTuple):
             return self
         sketch = None if more else self.sketch  # it knows nothing of the names that users add
         beside = by_package(self.beside)
-        near = [needle for package in beside.keys() & facts.packages for needle in beside[package]]
-        near += (self._meant(text.encode()) for text in facts.written(names))
-        text = (*self.text, *(needle for needle in near if isinstance(needle, bytes)))
-        shown = (*self.shown, *(needle for needle in near if isinstance(needle, Shown)))
-        found = self._replace(text=text, shown=shown, names=(), option="", beside=(), sketch=sketch)
+        near = (needle for package in beside.keys() & facts.packages for needle in beside[package])
+        text = (*self.text, *map(str.encode, facts.written(names)), *near)
+        found = self._replace(text=text, names=(), option="", beside=(), sketch=sketch)
         return found if found._asks else None
 
     def needs(self, config: Config) -> tuple[Need, ...]:
         """What a file must hold one of, whatever it imports; nothing where the needles ask for nothing."""
         return (
-            *(need(needle) for needle in (*self.text, *self.loop_text, *map(written, self.shown))),
+            *(
+                need(needle)
+                for needle in (*self.text, *self.loop_text, *(shown.needle for shown in self.shown))
+            ),
             *(MARKED[mark] for mark in self.marks),
             *named((*self.names, *self._more(config))),
-            *(need(written(needle), package) for package, needle in self.beside),
+            *(need(needle, package) for package, needle in self.beside),
         )
-
-    def _meant(self, name: bytes) -> bytes | Shown:
-        return self.around._replace(needle=name) if self.around else name
 
     def _more(self, config: Config) -> tuple[str, ...]:
         """The names that users add."""
@@ -90,12 +86,9 @@ class Gate(NamedTuple):
 
     def _held(self, facts: Facts) -> set[Region]:
         found = {region for mark in self.marks for region in facts.marked.get(mark, ())}
-        needles: tuple[Needle, ...] = (*self.text, *self.shown)
-        for needle in needles:
-            spots = facts.spots(needle)
+        for spots in (*map(facts.spots, self.text), *map(facts.spots, self.shown)):
             found |= spots.looped if self.loop else spots.inner if self.inner else spots.any
-        found = found.union(*(facts.spots(needle).looped for needle in self.loop_text))
-        return {region for region in found if region.function} if self.local else found
+        return found.union(*(facts.spots(needle).looped for needle in self.loop_text))
 
     def _looped(self, region: Region) -> bool:
         return self.loop or (self.inner and not region.function)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from perflint.analysis.marks import Mark
 from perflint.model.source import Source
 
-N = TypeVar("N")
 _WORD = re.compile(rb"\w+")
 
 
@@ -99,9 +98,9 @@ def by_root(names: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 @cache
-def by_package(beside: tuple[tuple[str, N], ...]) -> dict[str, set[N]]:
+def by_package(beside: tuple[tuple[str, bytes], ...]) -> dict[str, set[bytes]]:
     """Needles by the packages that they count beside."""
-    found: dict[str, set[N]] = {}
+    found: dict[str, set[bytes]] = {}
     for package, needle in beside:
         found.setdefault(package, set()).add(needle)
     return found

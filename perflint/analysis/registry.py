@@ -90,10 +90,8 @@ def row(rule: Rule) -> dict[str, Any]:
     """What the index says of a rule: its own fields, and those of its gate that ask for something."""
     gate: dict[str, Any] = {}
     for field, value in rule.gate._asdict().items():
-        if isinstance(value, Shown):
-            gate[field] = tuple(value)
-        elif isinstance(value, (tuple, frozenset)) and value:
-            gate[field] = tuple(sorted(map(_plain, value), key=repr))
+        if isinstance(value, (tuple, frozenset)) and value:
+            gate[field] = tuple(sorted(map(_plain, value)))
         elif value:
             gate[field] = True if callable(value) else value  # it takes the module to ask a sketch
     own = {field: value for field, value in vars(rule).items() if field not in _UNLISTED}
@@ -102,9 +100,7 @@ def row(rule: Rule) -> dict[str, Any]:
 
 def _plain(item: object) -> Any:
     """What `repr` writes as Python that imports nothing."""
-    if isinstance(item, tuple):  # a `Shown` among them
-        return tuple(map(_plain, item))
-    return item.name if isinstance(item, Mark) else item
+    return item.name if isinstance(item, Mark) else tuple(item) if isinstance(item, Shown) else item
 
 
 def _listed(row: dict[str, Any]) -> Rule:
@@ -114,13 +110,6 @@ def _listed(row: dict[str, Any]) -> Rule:
         gate["marks"] = frozenset(Mark[name] for name in gate["marks"])
     if "shown" in gate:
         gate["shown"] = tuple(Shown(*item) for item in gate["shown"])
-    if "around" in gate:
-        gate["around"] = Shown(*gate["around"])
-    if "beside" in gate:
-        near = (
-            (package, Shown(*item) if isinstance(item, tuple) else item) for package, item in gate["beside"]
-        )
-        gate["beside"] = tuple(near)
     if "sketch" in gate:
         gate["sketch"] = rule.sketch
     vars(rule)["gate"] = Gate(**gate)

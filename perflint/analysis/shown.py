@@ -34,15 +34,7 @@ class Shown(NamedTuple):
 Needle = bytes | Shown  # a plain one counts anywhere, the other in code
 
 
-def written(needle: Needle) -> bytes:
-    """The bytes to look for."""
-    return needle if isinstance(needle, bytes) else needle.needle
-
-
 _compiled = cache(re.compile)
-
-_CALLED = _CLOSE + rb"\("
-CALLED = Shown(b"", _CALLED)  # a name that is called
 
 # What takes or cuts off the first item of a list: `xs.pop(0)`, `del xs[0]`, `xs = xs[1:]`.
 FRONTS = (
@@ -58,58 +50,9 @@ BUILT_TO_SEARCH = (
     Shown(b"fromkeys", _FILLED, rb"\bin" + _OPEN + rb"dict" + GAP + rb"\." + GAP),
 )
 
-# `sum(xs, start)`: not what is surely one argument. A call with options: not what surely has none.
+# `sum(xs, start)`: not what is surely one argument.
 _CALL = rb"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 SUM_FROM = Shown(b"sum", GAP + rb"\((?!(?:[^(),]|" + _CALL + rb")*\))")
-
-CALLED_WITH_OPTIONS = Shown(b"", _CLOSE + rb"\((?!(?:[^()=]|" + _CALL + rb")*\))")
-
-
-def option(name: str, value: bool) -> Shown:
-    """`f(stream=True)`: the literal, or a number that equals it."""
-    return Shown(name.encode(), GAP + rb"=" + _OPEN + rb"(?:%r\b|[\d.])" % value, rb"(?<!\w)")
-
-
-def awaited(method: bytes) -> Shown:
-    """`await session.get(..)`"""
-    return Shown(method, _CALLED, rb"\bawait\b[^;]*")
-
-
-def somehow_called(part: bytes) -> Shown:
-    """A part of what is called: `session()`, `sessions["a"]()`, `make(session)()`."""
-    return Shown(part, rb"\w*(?:" + _CALLED + rb"|[^;]{0,300}?[\])}]" + GAP + rb"\()")
-
-
-def dropped(method: bytes) -> Shown:
-    """A call that is a statement, or an item of one: `thread.join(5)`, `[t.join(5) for t in ts]`."""
-    start = rb"(?:\A|[\n;:])[\s\\#(\[{]*(?:await\b[\s\\(]*)?"
-    return Shown(method, _CALLED, start + rb"(?:[^\n;=()]|\([^()\n]*\))*")
-
-
-def given(name: bytes) -> Shown:
-    """A keyword in a call, or a parameter: `f(debug=True)`."""
-    return Shown(name, GAP + rb"=(?!=)", rb"[(,][\s\\#]*")
-
-
-def called(part: bytes) -> Shown:
-    """A call of what begins so: `run` for `run_server()`."""
-    return Shown(part, rb"\w*" + _CALLED)
-
-
-def first(name: bytes) -> Shown:
-    """The first statement of a block begins with the name: `while busy(): time.sleep(1)`."""
-    return Shown(name, before=rb":[\s\\#(]*(?:await\b[\s\\(]*)?[\w.\s\\]*")
-
-
-# `except Exception: pass`, and whatever else does nothing; a header that is not plain may be anything.
-_LITERAL = rb"None\b|True\b|False\b|\.\.\.|[\"'\d.(]|[rRbBuUfF]{1,2}[\"']"
-_NOTHING = rb"(?:pass\b|continue\b|return\b[ \t]*(?:[\r\n#;\\]|\Z|" + _LITERAL + rb")|" + _LITERAL + rb")"
-SILENT_EXCEPT = Shown(
-    b"except",
-    rb"(?=[ \t]+(?:Base)?Exception\b|[ \t]*:|[ \t]*\([^:]*\b(?:Base)?Exception\b)[^:\n\[{]*(?:[\n\[{]|:[\s\\#]*"
-    + _NOTHING
-    + rb")",
-)
 
 BARE_EXCEPT = Shown(b"except", GAP + rb":")
 
@@ -119,11 +62,6 @@ REPEATED = tuple(
     Shown(needle, after, before)
     for needle in (b"[None]", b"[0]", b"b'", b'b"')
     for after, before in ((rb"['\"]*" + _TIMES, b""), (b"", _TIMED))
-)
-
-# More than a function that is itself decorated: what may make types. Two brackets are a call of what a call returns.
-TYPES_INSIDE = re.compile(
-    rb"\b(?:class|lambda)\b|\btype[\s\\]*\(|\bdef\b[\s\S]*\bdef\b|\)[\s\\]*(?:#[^\n]*\s*)*\("
 )
 
 # Loops with marks.

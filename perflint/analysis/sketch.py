@@ -74,10 +74,6 @@ class Sketch:
         """Those of them inside of a `for` or `while` statement."""
         return [call for word in words for call in self._looped_calls.get(word, ())]
 
-    def holds(self, pattern: re.Pattern[bytes]) -> bool:
-        """Whether the region's text shows the pattern, which takes no parsing."""
-        return pattern.search(self.facts.source.data, *self.region.span) is not None
-
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
         words = set(map(_last_word, self.facts.written(names)))

@@ -33,9 +33,7 @@ class Work(NamedTuple):
     stdin: Path | None = None  # what the text is called
     cache: Cache | None = None
     installed: Installed | None = None  # where the cache is used
-    looked: tuple[
-        str, ...
-    ] = ()  # all that may change what this says, but files' content and what is installed
+    looked: tuple[str, ...] = ()  # what may change this, but for the files and what is installed
 
     @property
     def check(self) -> Check:

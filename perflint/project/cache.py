@@ -23,7 +23,7 @@ from perflint.model.outcome import Outcome
 from perflint.project import stored
 from perflint.project.files import Paths
 from perflint.project.installed import Installed
-from perflint.project.stamps import MARGIN
+from perflint.project.stamps import MARGIN, times
 
 FORMAT = 1
 FILE = "cache.db"
@@ -147,7 +147,7 @@ class Cache:
 
     def _holds(self, name: str, row: _Row) -> bool:
         try:
-            if _times(os.stat(name)) == row[1:5]:  # noqa: PTH116  # thousands of times
+            if times(os.stat(name)) == row[1:5]:  # noqa: PTH116  # thousands of times
                 return True
             state = read(name)[1]
         except OSError:
@@ -298,9 +298,9 @@ def read(path: Path | str, known: State | None = None) -> tuple[bytes, State | N
     """
     now = time.time_ns()
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes longer than the rest
-        before = _times(os.fstat(file.fileno()))
+        before = times(os.fstat(file.fileno()))
         raw = file.read()
-        after = _times(os.fstat(file.fileno()))
+        after = times(os.fstat(file.fileno()))
     if before != after or len(raw) != after[0]:
         return raw, None
     if known and after == known[:4]:
@@ -310,11 +310,6 @@ def read(path: Path | str, known: State | None = None) -> tuple[bytes, State | N
     if max(after[1], after[3]) > now - MARGIN:
         after = after[0], 0, 0, 0
     return raw, State(*after, blake2b(raw, digest_size=16).digest())
-
-
-def _times(status: os.stat_result) -> tuple[int, int, int, int]:
-    # An inode of Windows may have 64 bits without a sign, an integer of SQLite has 63.
-    return status.st_size, status.st_mtime_ns, status.st_ino & (1 << 62) - 1, status.st_ctime_ns
 
 
 def _prepare(folder: Path) -> None:

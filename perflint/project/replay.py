@@ -17,7 +17,7 @@ import time
 from zlib import crc32
 
 from perflint.project import stamps
-from perflint.project.stamps import MARGIN
+from perflint.project.stamps import MARGIN, times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,8 +149,9 @@ def _states(names: bytes) -> tuple[bytes, int]:
         if name.endswith(_GIT):
             lines.append("+")
             continue
-        latest = max(latest, status.st_mtime_ns, status.st_ctime_ns)
-        lines.append(f"{status.st_size} {status.st_mtime_ns} {status.st_ino} {status.st_ctime_ns}")
+        state = _, written, _, changed = times(status)
+        latest = max(latest, written, changed)
+        lines.append("%d %d %d %d" % state)  # noqa: UP031  # thousands of times
     return "\n".join(lines).encode(), latest
 
 

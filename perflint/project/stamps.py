@@ -55,6 +55,12 @@ def files(folders: Iterable[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield f"{number} {entry.path[len(top) :]}", entry
 
 
+def times(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Size, mtime, inode and ctime: while these are the same, so is a file, or what a folder lists."""
+    # An inode of Windows may have 64 bits without a sign, an integer of SQLite has 63.
+    return status.st_size, status.st_mtime_ns, status.st_ino & (1 << 62) - 1, status.st_ctime_ns
+
+
 def _stamp(status: os.stat_result) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 

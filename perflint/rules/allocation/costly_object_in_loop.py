@@ -55,7 +55,6 @@ from perflint.analysis.patterns.uses import assigned_name, method, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.shown import CALLED
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
@@ -101,7 +100,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=tuple(_TABLE), around=CALLED, option="costly_objects", inner=True, sketch=_hopeful),
+    gate=Gate(names=tuple(_TABLE), option="costly_objects", inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="lines = ['a1'] * n", call="numbers(lines)"),
 )

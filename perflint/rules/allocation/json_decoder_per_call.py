@@ -41,7 +41,6 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.patterns.invariance import needless
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.shown import CALLED_WITH_OPTIONS
 from perflint.analysis.sketch import Sketch, is_constant
 from perflint.model.diagnostics import Finding, Severity
 
@@ -65,7 +64,7 @@ rule = Rule(
     severity=Severity.INFO,
     since="0.1",
     fix="never",
-    gate=Gate(names=("json.loads",), around=CALLED_WITH_OPTIONS, sketch=_hopeful),
+    gate=Gate(names=("json.loads",), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="""lines = ['{"a": 1.5}'] * n""", call="read(lines)"),
 )

@@ -45,21 +45,21 @@ from perflint.analysis.patterns.invariance import independent, inner, needless, 
 from perflint.analysis.patterns.uses import assigned_name, called_by_module, use
 from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.shown import TYPES_INSIDE
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
-_TYPES = {  # an enum looks up by one argument
+_TYPES = {
     **dict.fromkeys(("collections.namedtuple", "typing.NamedTuple", "typing_extensions.NamedTuple"), 2),
-    **{f"enum.{name}": 2 for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag")},
+    **{
+        f"enum.{name}": 2 for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag")
+    },  # one argument looks up
     **dict.fromkeys(("dataclasses.make_dataclass", "pydantic.create_model"), 1),
 }
 _CACHES = ("functools.lru_cache", "functools.cache")
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    shown = sketch.holds(TYPES_INSIDE) or sketch.facts.written(tuple(_TYPES))
-    if not shown or is_test_file(sketch.facts.source.path):
+    if is_test_file(sketch.facts.source.path):
         return False
     inside = [node for node in sketch.functions if node is not sketch.region.node]
     if any(len(node.decorator_list) == 1 for node in inside) and sketch.mentions(*_CACHES):

@@ -48,7 +48,6 @@ from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import CALLED, awaited, option
 from perflint.analysis.sketch import Sketch, awaited_for, is_constant
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
@@ -58,7 +57,6 @@ Kind = Literal["requests", "aiohttp", "urllib", "httpx", "urllib3"]
 _VERBS = frozenset(VERBS) - {"head"}
 _URLOPEN = "urllib.request.urlopen"
 _STREAMS: dict[str | None, bool] = {"stream": True, "preload_content": False}
-_STREAMED = tuple(option(str(name), value) for name, value in _STREAMS.items())
 
 
 def _hopeful(sketch: Sketch) -> bool:
@@ -85,11 +83,10 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        shown=_STREAMED,
+        text=(b"stream", b"preload_content"),
         names=(_URLOPEN,),
-        around=CALLED,
         imports=("requests", "aiohttp", "urllib", "httpx", "httpx2", "urllib3"),
-        beside=tuple(("aiohttp", awaited(verb.encode())) for verb in sorted(_VERBS)),
+        beside=tuple(("aiohttp", verb.encode()) for verb in sorted(_VERBS)),
         sketch=_hopeful,
     ),
     doc=__doc__,

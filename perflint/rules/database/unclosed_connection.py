@@ -62,7 +62,6 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
 from perflint.analysis.outline import leaf
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import CALLED, called, somehow_called
 from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import Function, walk
 from perflint.fixing.imports import import_edit
@@ -101,11 +100,8 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b".acquire(", b".getconn("),
-        shown=(called(b"onnect"), somehow_called(b"ession")),
+        text=(b"onnect", b"ession", b".acquire(", b".getconn("),
         names=library.spellings(drivers.CONNECTS),
-        around=CALLED,
-        local=True,
         imports=drivers.IMPORTS,
         sketch=_hopeful,
     ),

@@ -49,7 +49,6 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.library import spellings
 from perflint.analysis.possible import calls_on
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import CALLED, called, given
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
@@ -83,13 +82,10 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        shown=(given(b"debug"),),
+        text=(b"debug=", b"debug ="),
         names=_SPELLINGS,
-        around=CALLED,
         beside=tuple(
-            (package, needle)
-            for package in sorted(_PACKAGES)
-            for needle in (called(b".run"), b".listen(", b".bind(")
+            (package, needle) for package in sorted(_PACKAGES) for needle in (b".run", b".listen(", b".bind(")
         ),
         sketch=_hopeful,
     ),

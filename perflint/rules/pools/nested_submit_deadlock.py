@@ -97,7 +97,6 @@ rule = Rule(
     fix="never",
     gate=Gate(
         text=(b".submit", b".map", b".starmap", b".imap", b".apply", b".join()", b".shutdown("),
-        local=True,
         imports=("concurrent", "multiprocessing"),
         sketch=_hopeful,
     ),

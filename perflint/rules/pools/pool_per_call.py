@@ -55,7 +55,6 @@ from perflint.analysis.match import contains, dotted, names_in
 from perflint.analysis.outline import FunctionNode, Outline, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
-from perflint.analysis.shown import CALLED
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
@@ -88,7 +87,6 @@ rule = Rule(
     gate=Gate(
         text=(b"Pool(",),
         names=_SPELLINGS,
-        around=CALLED,
         imports=("concurrent", "multiprocessing"),
         sketch=_hopeful,
     ),

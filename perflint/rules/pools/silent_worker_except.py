@@ -72,7 +72,6 @@ from perflint.analysis.match import sole_small
 from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import SILENT_EXCEPT
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -105,8 +104,7 @@ rule = Rule(
     since="0.1",
     fix="sometimes",
     gate=Gate(
-        text=(b"suppress(",),
-        shown=(SILENT_EXCEPT,),
+        text=(b"except Exception", b"except BaseException", b"except:", b"except (", b"suppress("),
         imports=tuple(sorted(PACKAGES)),
         sketch=_hopeful,
     ),

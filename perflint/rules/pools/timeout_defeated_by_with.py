@@ -47,7 +47,6 @@ from perflint.analysis.concurrency.guarded import referred
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, is_name
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import CALLED
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk, walk_scope
 from perflint.model.diagnostics import Finding, Severity
@@ -73,7 +72,7 @@ rule = Rule(
     severity=Severity.ERROR,
     since="0.1",
     fix="never",
-    gate=Gate(names=_SPELLINGS, around=CALLED, imports=("concurrent",), sketch=_hopeful),
+    gate=Gate(names=_SPELLINGS, imports=("concurrent",), sketch=_hopeful),
     doc=__doc__,
     benchmark=None,
 )

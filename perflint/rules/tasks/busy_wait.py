@@ -47,7 +47,6 @@ from perflint.analysis.concurrency.flags import may_ask, set_elsewhere
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, sole_small, unawaited
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import first
 from perflint.analysis.sketch import Sketch, awaited_for
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
@@ -83,9 +82,8 @@ rule = Rule(
     since="0.1",
     fix="never",
     gate=Gate(
-        shown=(first(b"sleep"),),
+        text=(b"sleep",),
         names=("time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"),
-        around=first(b""),
         loop=True,
         sketch=_hopeful,
     ),

@@ -46,7 +46,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from perflint.analysis import library, shown
+from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import own_function
 from perflint.analysis.concurrency.daemons import is_daemon
 from perflint.analysis.concurrency.fates import dropped, fate, forgotten
@@ -61,9 +61,6 @@ from perflint.model.diagnostics import Finding, Severity
 
 _EVENTS = {"threading.Event", "multiprocessing.Event", "threading.Condition", "multiprocessing.Condition"}
 _CHECKED = {"threading.Thread": "is_alive()", "threading.Timer": "is_alive()", library.PROCESS: "exitcode"}
-
-_WAITS = (shown.dropped(b".wait"), shown.dropped(b".join"))
-_METHODS: tuple[bytes | shown.Shown, ...] = (b".acquire(", b".acquire (", *_WAITS)
 
 
 def _hopeful(sketch: Sketch) -> bool:
@@ -85,7 +82,9 @@ rule = Rule(
     gate=Gate(
         text=(b".submit(", b".submit_wait(", b".shutdown(", b".submit (", b".shutdown ("),
         beside=tuple(
-            (package, needle) for package in ("threading", "multiprocessing") for needle in _METHODS
+            (package, needle)
+            for package in ("threading", "multiprocessing")
+            for needle in (b".acquire(", b".wait(", b".join(", b".acquire (", b".wait (", b".join (")
         ),
         sketch=_hopeful,
     ),

@@ -53,7 +53,6 @@ from perflint.analysis.concurrency.spawns import Spawn, spawn, starters
 from perflint.analysis.gates import Gate
 from perflint.analysis.library import PROCESS, THREADS, spellings
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.shown import CALLED
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
 
@@ -76,7 +75,6 @@ rule = Rule(
     gate=Gate(
         text=(_STARTS, b".Process("),
         names=(*spellings(THREADS | {PROCESS}), "_thread.start_new_thread"),
-        around=CALLED,
         imports=("threading", "multiprocessing", "_thread"),
         sketch=_hopeful,
     ),
