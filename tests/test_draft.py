@@ -3,6 +3,7 @@
 import ast
 import sysconfig
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,17 +128,73 @@ def test_attributes_that_are_only_numbers_grow_into_no_text() -> None:
     facts = draft(
         "class A:\n    def f(self):\n        self.n = 0\n        self.s = ''\n        self.n += 1\n"
     )
-    assert facts.stores.attribute(2, "n") == frozenset()
+    assert facts.stores.anywhere("n") == []
+    assert facts.stores.anywhere("s") == [{"str"}]
+    grown = draft("class A:\n    s = ''\n    def f(self, e):\n        self.s += e\n")
+    assert grown.stores.anywhere("s") == [{"str"}]
     with pytest.raises(Unclear):
-        facts.stores.attribute(2, "s")
-    with pytest.raises(Unclear):
-        draft("class A:\n    s = ''\n    def f(self, e):\n        self.s += e\n").stores.attribute(3, "s")
+        facts.stores.attribute(2, "n")
+
+
+EXCERPTED = """
+import queue
+
+class A:
+    first = None
+
+    def start(self):
+        self.first = queue.Queue()
+        self.second: queue.Queue = None
+
+    def work(self):
+        return self.first.get()
+
+    def other(self) -> int:
+        self.third = 3
+
+def run():
+    global jobs
+    jobs = A()
+"""
+
+
+@pytest.mark.parametrize(
+    ("about", "functions"),
+    [
+        (lambda facts: facts.about(), set()),
+        (lambda facts: facts.about("first"), {"start", "work"}),
+        (lambda facts: facts.setting("first"), {"start"}),
+        (lambda facts: facts.setting("second"), {"start"}),
+        (lambda facts: facts.about("jobs"), {"run"}),
+        (lambda facts: facts.about("third", "A"), {"other", "run"}),
+    ],
+)
+def test_an_excerpt_holds_the_functions_that_it_is_about(
+    about: Callable[[Facts], Facts], functions: set[str]
+) -> None:
+    excerpt, whole = about(draft(EXCERPTED)), Facts(Source("a.py", EXCERPTED.encode()), ast.parse(EXCERPTED))
+    assert set(excerpt.outline.functions) == functions
+    assert set(excerpt.outline.classes) == {"A"}
+    assert excerpt.imports_anywhere == whole.imports_anywhere
+    assert about(whole) is whole
+
+
+def test_an_excerpt_says_of_an_attribute_what_the_file_says() -> None:
+    texts = ["self.x = 1", "self.y, self.x = 1, 2", "with f() as self.x:\n            pass", "(self.x) = 1"]
+    texts += ["self.x: int", "self.x: int = 1", "(self.y,\n         self.x) = f()", "self.x \\\n    = 1"]
+    for text in texts:
+        code = f"class A:\n    def f(self):\n        {text}\n    def g(self):\n        print(self.x)\n"
+        outline = draft(code).setting("x").outline
+        (owner,) = outline.classes["A"]
+        assert len(outline.attribute(owner, "x")) == 1, text
+        assert set(outline.functions) == {"f"}, text
 
 
 def test_a_draft_refuses_to_guess() -> None:
     facts = draft("def f() -> str: ...\ndef g(): ...\n")
     assert facts.returns("h") is None
-    for question in (lambda: facts.returns("f"), lambda: facts.tree, lambda: facts.outline):
+    assert ast.unparse(facts.returns("f") or ast.Pass()) == "str"
+    for question in (lambda: facts.functions, lambda: facts.tree, lambda: facts.outline):
         with pytest.raises(Unclear):
             question()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from typing import Any, NoReturn
@@ -32,6 +32,7 @@ _SET = (
     rb"|:(?![ \t]*[\r\n#])|,|[\])}]+[ \t]*=(?!=))"
 )
 
+_STORED = rb"\b%s\b[\s\\)\]}]*(?:[-+*/%%&|^@<>]*=(?!=)|[:,#])"  # an attribute, in whatever gives it a value; and other uses
 _PREFIXES = b"fFtTrR"  # the last letters before the quotes of an f-string or template, and of raw strings, where braces are rare
 _STRING = 5_000  # bytes that are looked back to the start of a string: read for each needle in it, more would take time squared
 _NO_HOLES: set[ast.AST] = set()
@@ -44,6 +45,7 @@ class Draft(Facts):
     def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
         self._tree = tree
+        self._excerpts: dict[frozenset[Region], Facts] = {}
         self._skeleton = skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
@@ -72,8 +74,29 @@ class Draft(Facts):
 
     def returns(self, name: str) -> ast.expr | None:
         if b"->" in self._blank and re.search(rb"\bdef[ \t]+%s\b" % name.encode(), self._blank):
-            raise Unclear
+            return self.about(name).returns(name)
         return None
+
+    def about(self, *names: str) -> Facts:
+        """The facts of a text without the functions that hold none of the names: nothing there is about these."""
+        return self._excerpt(rb"\b(?:%s)\b" % "|".join(names).encode() if names else rb"(?!)")
+
+    def setting(self, attribute: str) -> Facts:
+        return self._excerpt(_STORED % attribute.encode())
+
+    def _excerpt(self, pattern: bytes) -> Facts:
+        """The facts of the text without the functions in which the pattern is not found."""
+        if "whole" in self.__dict__:
+            return self.whole
+        places = (found.start() for found in re.finditer(pattern, self.source.data))
+        kept = frozenset(region for region in map(self.region_at, places) if region.function)
+        if kept not in self._excerpts:
+            excerpt = Source(self.source.path, self.module.text(kept))
+            facts = Facts(excerpt, ast.Module(_parsed(excerpt.data), []))
+            facts.packages, facts.imports_anywhere = self.packages, self.imports_anywhere
+            facts.global_names = self.global_names
+            self._excerpts[kept] = facts
+        return self._excerpts[kept]
 
     def _finder(self, needle: Needle, text: bytes) -> Callable[[int], int]:
         search = super()._finder(needle, text)
@@ -103,7 +126,7 @@ class Draft(Facts):
 
     @cached_property
     def stores(self) -> Stores:
-        return _Numbers(self._blank)
+        return _Numbers(self)
 
     @cached_property
     def outside(self) -> Facts:
@@ -130,27 +153,30 @@ class Draft(Facts):
 
     def forget(self) -> None:
         whole = self.__dict__.get("whole")
-        if whole is not None:
-            whole.forget()
+        for facts in (*self._excerpts.values(), *([whole] if whole is not None else ())):
+            facts.forget()
+        self._excerpts.clear()
 
     def __getattr__(self, name: str) -> NoReturn:
         raise Unclear(name)
 
 
 class _Numbers(Stores):
-    """Knows of the attributes that the file sets to nothing but numbers."""
+    """Knows of the attributes that the file sets to nothing but numbers, and reads the code about the others."""
 
-    def __init__(self, blank: bytes) -> None:
-        self._blank = blank
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    def anywhere(self, name: str) -> list[Types]:
+        if re.search(_SET % name.encode(), self._draft._blank):
+            return self._draft.setting(name).stores.anywhere(name)
+        return []
 
     def attribute(self, line: int, name: str) -> Types:
-        """Nothing that grows, or Unclear."""
-        if re.search(_SET % name.encode(), self._blank):
-            raise Unclear
-        return frozenset()
+        raise Unclear  # the lines of a region are its own
 
     def variable(self, name: str) -> Types:
-        raise Unclear
+        return self._draft.about(name).stores.variable(name)
 
 
 class _Piece(Region):
@@ -188,11 +214,14 @@ class _Piece(Region):
             raise Unclear
         return tree[0]
 
-    def text(self) -> bytes:
-        """The module, with a statement in the place of each function."""
+    def text(self, kept: Collection[Region] = ()) -> bytes:
+        """The module, with a statement in the place of each other function."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
+        whole = {region.span for region in kept}
         for span in self._skeleton.functions:
+            if span in whole:
+                continue
             parts += (data[at : span.start], b" " * self._indent(span), b"pass\n")
             at = span.end
         return b"".join((*parts, data[at:]))

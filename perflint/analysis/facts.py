@@ -46,6 +46,14 @@ class Facts(Written):
         edges = [0, *(edge for hole in holes for edge in hole), len(self.source.data)]
         return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
+    def about(self, *names: str) -> Facts:
+        """What is known of the functions that hold one of the names, and of the code outside of functions."""
+        return self
+
+    def setting(self, attribute: str) -> Facts:
+        """Those of the functions that give a value to the attribute."""
+        return self
+
     def spots(self, needle: Needle) -> Spots:
         """Where the needle is; looked for once, whatever number of rules asks."""
         found = self._spots.get(needle)

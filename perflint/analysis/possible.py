@@ -13,7 +13,7 @@ from functools import cache
 
 from perflint.analysis import library
 from perflint.analysis.likely import Likely
-from perflint.analysis.outline import Definition, Home, Outline, Store, is_none
+from perflint.analysis.outline import Definition, Home, Store, is_none
 from perflint.analysis.sketch import Sketch, dotted_text
 
 Kinds = frozenset[str]
@@ -127,7 +127,7 @@ class _Possible:
             self._known[key] = True  # for names that rest on this one, and it on them
             told = any(self._bound(name, kinds))
             if not told and not own(self._sketch, name):
-                told = self._stored(self._outline.variable(name), kinds)
+                told = self._stored(self._variable(name), kinds)
             self._known[key] = told
         return self._known[key]
 
@@ -150,14 +150,14 @@ class _Possible:
                     case ast.arg(arg=parameter, annotation=annotation) if parameter == name:
                         if self._annotated(annotation, kinds):
                             return True
-        return self._stored(self._outline.variable(name), kinds)
+        return self._stored(self._variable(name), kinds)
 
     def _attribute(self, name: str, kinds: Kinds) -> bool:
         """Whether `self.name` may be, in whatever class of the file."""
         key = f"self.{name}", kinds
         if key not in self._known:
             self._known[key] = True
-            outline = self._outline
+            outline = self._sketch.facts.setting(name).outline
             classes = (owner for owners in outline.classes.values() for owner in owners)
             self._known[key] = any(self._stored(outline.attribute(owner, name), kinds) for owner in classes)
         return self._known[key]
@@ -181,9 +181,10 @@ class _Possible:
                 return True
         return False
 
-    @property
-    def _outline(self) -> Outline:
-        return self._sketch.facts.outline
+    def _variable(self, name: str) -> list[Store]:
+        """What the file assigns to the module-level name; functions do so by a `global` statement."""
+        facts = self._sketch.facts
+        return (facts.about(name) if name in facts.global_names else facts.about()).outline.variable(name)
 
 
 @cache

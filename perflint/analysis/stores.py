@@ -62,6 +62,11 @@ class Stores:
             self._of_class[owner] = _Reader(self._shadows).read(owner)
         return self._of_class[owner].get(f".{name}", frozenset())
 
+    def anywhere(self, name: str) -> list[Types]:
+        """The types that each class of the file assigns to its attribute of that name."""
+        lines = {owner: line for line, owner in self._owners.items()}
+        return [self.attribute(line, name) for line in lines.values()]
+
     def setters(self, line: int, name: str) -> set[str]:
         """The methods of that class, apart from `__init__`, that bind the attribute anew."""
         owner = self._owners.get(line)

@@ -95,6 +95,11 @@ class Roles:
         for item in self._starts:
             self._of.setdefault(item.function, []).append(item)
 
+    @cached_property
+    def started(self) -> set[str]:
+        """The names of the functions that something starts."""
+        return {function.name for function in self._of if not generates(function)}
+
     def starts(self, function: FunctionNode | None) -> list[Start]:
         """Who starts the function as a thread, process or task. Empty for generators and for everything else."""
         if function is None or generates(function):
@@ -198,9 +203,9 @@ def _may_handle(function: FunctionNode) -> bool:
 
 
 def starts_in(sketch: Sketch) -> bool:
-    """Whether something of this file starts a function of the region as a thread, process or task."""
-    named = [item for item in sketch.functions if item.name == "run" or sketch.mentioned_elsewhere(item)]
-    return bool(named) and any(map(sketch.facts.outline.once(Roles).starts, named))
+    """Whether something of this file starts a function with the name of one of the region as a thread, process or task."""
+    named = {item.name for item in sketch.functions if item.name == "run" or sketch.mentioned_elsewhere(item)}
+    return bool(named) and not sketch.facts.about(*named).outline.once(Roles).started.isdisjoint(named)
 
 
 def handles(sketch: Sketch) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from perflint.analysis.nodes import children
 from perflint.analysis.outline import FunctionNode, Home, Outline, leaf, own_nodes
+from perflint.analysis.sketch import Sketch
 
 _FULL = (  # stacks, sources, objects: whole names, or what begins with a name that ends in a dot or underscore
     "tracemalloc.take_snapshot", "tracemalloc.get_object_traceback", "cProfile.Profile", "profile.Profile",
@@ -70,6 +71,14 @@ def dump(outline: Outline, call: ast.Call, home: Home) -> Dump | None:
         tool = next((tool for tool in _TOOLS if any(tool in text for text in _texts(call))), None)
         return Dump(call, tool, False) if tool else None
     return None
+
+
+def may_dump(sketch: Sketch) -> bool:
+    """Whether a call of the region may yield such data."""
+    facts = sketch.facts
+    imported = not facts.packages.isdisjoint(PACKAGES)
+    run = any(facts.holds(tool.encode()) for tool in _TOOLS)
+    return imported or run or bool(sketch.calls_to(*NAMES))
 
 
 def handed_out(outline: Outline, function: FunctionNode, deep: bool = True) -> Dump | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from perflint.analysis.exposure.values import value
 from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, leaf
+from perflint.analysis.sketch import Sketch
 
 FRAMEWORKS = frozenset(
     {"flask", "quart", "fastapi", "starlette", "sanic", "bottle", "aiohttp", "django", "tornado", "falcon"}
@@ -80,6 +81,14 @@ def _routes(outline: Outline) -> dict[FunctionNode, Route]:
         return {}
     found = [*_decorated(outline), *_registered(outline), *_tables(outline)]
     return {route.function: route for route in reversed(found)}
+
+
+def may_register(sketch: Sketch) -> bool:
+    """Whether the region makes a function a route, as far as names tell."""
+    decorators = (item for function in sketch.functions for item in function.decorator_list)
+    if any(isinstance(item, ast.Call) and leaf(item.func) in _DECORATORS for item in decorators):
+        return True
+    return bool(sketch.calls(*_METHODS, *(_WEB if "aiohttp" in sketch.facts.packages else ())))
 
 
 def _decorated(outline: Outline) -> Iterator[Route]:

@@ -36,14 +36,14 @@ def _types(item: Grown, likely: Likely, sketch: Sketch) -> Types:
 
 
 def _stored(target: ast.expr, sketch: Sketch) -> Types:
-    """What the whole class assigns to the attribute, or the whole file to the global."""
+    """What the classes of the file assign to the attribute, or the whole file to the global."""
     stores, found = sketch.facts.stores, []
     match target:
         case ast.Name(id=name):
             found = [stores.variable(name)]
         case ast.Attribute(value=ast.Name(id=name), attr=attribute):
-            methods = [node for node in sketch.functions if _receiver(node) == name]
-            found = [stores.attribute(node.lineno, attribute) for node in methods]
+            if any(_receiver(node) == name for node in sketch.functions):
+                found = stores.anywhere(attribute)
     return frozenset(kind for types in found if len(types) == 1 for kind in types if kind is not None)
 
 

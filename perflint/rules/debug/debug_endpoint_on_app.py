@@ -49,7 +49,7 @@ import libcst as cst
 from perflint.analysis.exposure import dumps
 from perflint.analysis.exposure.guards import development
 from perflint.analysis.exposure.pages import MOUNTS, Page, pages
-from perflint.analysis.exposure.routes import FRAMEWORKS
+from perflint.analysis.exposure.routes import FRAMEWORKS, may_register
 from perflint.analysis.exposure.values import call_at
 from perflint.analysis.gates import Gate
 from perflint.analysis.rule import Context, Rule
@@ -74,12 +74,13 @@ def _hopeful(sketch: Sketch) -> bool:
     facts = sketch.facts
     if development(facts.source.path):
         return False
-    named = not facts.packages.isdisjoint(dumps.PACKAGES) or sketch.mentions(*dumps.NAMES)
-    if not named and not (
-        (facts.shows(_PATHS) or facts.shows(_CALLED))
-        and any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts)
-    ):
-        return False
+    if not dumps.may_dump(sketch):
+        if not (facts.shows(_PATHS) or facts.shows(_CALLED)):
+            return False
+        if not any(_SPOKEN.search(facts.source.data, *span) for span in sketch.region.parts):
+            return False
+        if not (may_register(sketch) or sketch.calls("eval", "exec", *MOUNTS)):
+            return False
     return not pages(sketch.facts.outline).keys().isdisjoint(sketch.of(ast.Call))
 
 

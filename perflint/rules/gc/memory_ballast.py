@@ -39,7 +39,7 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.outline import Home, Outline
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.shown import REPEATED
-from perflint.analysis.sketch import Sketch
+from perflint.analysis.sketch import Sketch, dotted_text, words_in
 from perflint.model.diagnostics import Finding, Severity
 
 _LARGE = 10_000_000
@@ -55,9 +55,22 @@ def _hopeful(sketch: Sketch) -> bool:
                 ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)])
                 | ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name))
             ) if node.value is not None and _for_nobody(name):
-                if _bytes(sketch.facts.outline, node.value) >= _LARGE:
+                if _is_block(node.value, sketch) and _may_be_large(node.value, sketch):
                     return True
     return False
+
+
+def _is_block(value: ast.expr, sketch: Sketch) -> bool:
+    match value:
+        case ast.Call(func=function):
+            return dotted_text(function) in {"bytearray", *sketch.facts.written(tuple(_ARRAYS))}
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return any(isinstance(side, (ast.Constant, ast.List)) for side in (left, right))
+    return False
+
+
+def _may_be_large(value: ast.expr, sketch: Sketch) -> bool:
+    return _bytes(sketch.facts.about(*words_in(value)).outline, value) >= _LARGE
 
 
 def _for_nobody(name: str) -> bool:

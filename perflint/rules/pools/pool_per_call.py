@@ -71,8 +71,9 @@ def _hopeful(sketch: Sketch) -> bool:
     made = {*sketch.calls("Pool"), *sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)}
     if not made.isdisjoint(sketch.repeated(ast.Call)):
         return True
-    named = [item for item in sketch.functions if sketch.mentioned_elsewhere(item)] if made else []
-    looped = any(_called_in_a_loop(item, sketch.facts.outline) for item in named)
+    named = {item.name for item in sketch.functions if sketch.mentioned_elsewhere(item)} if made else set()
+    calls = sketch.facts.about(*named).outline.calls if named else []
+    looped = any(home.loops and leaf(call.func) in named for call, home in calls)
     return looped or (bool(made) and handles(sketch))
 
 

@@ -82,6 +82,7 @@ from perflint.analysis.concurrency.feeds import (
     ends,
     escapes,
     handles_full,
+    may_have_ends,
     measured,
     produces,
     pushed,
@@ -90,7 +91,7 @@ from perflint.analysis.concurrency.queueing import unbounded
 from perflint.analysis.concurrency.roles import Roles
 from perflint.analysis.gates import Gate
 from perflint.analysis.objects import Made
-from perflint.analysis.outline import Outline
+from perflint.analysis.outline import Outline, leaf
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -120,6 +121,8 @@ def _may_feed(target: ast.expr, sketch: Sketch) -> bool:
     """Whether the place that a queue is bound to may stand between a producer and a consumer."""
     if sketch.functions != [sketch.region.node] or sketch.of(ast.Global):
         return True
+    if not may_have_ends(sketch.facts, leaf(target)):
+        return False
     outline = sketch.facts.outline
     home = outline.inside(sketch.functions[0])
     match target:

@@ -79,12 +79,17 @@ def _hopeful(sketch: Sketch) -> bool:
 
 def _may_run_on(call: ast.Call, sketch: Sketch) -> bool:
     """Whether what is started may be endless, where a function without others in it starts it by one of these names."""
-    name, outline, region = leaf(call.func), sketch.facts.outline, sketch.region.node
-    if name not in ("Thread", "Process", "Timer") or name in outline.classes or sketch.functions != [region]:
+    name = leaf(call.func)
+    if name not in ("Thread", "Process", "Timer") or sketch.functions != [sketch.region.node]:
         return True
     target = argument(call, "function" if name == "Timer" else "target", 1)
-    worker = outline.referred(target, outline.inside(sketch.functions[0])) if target is not None else None
-    return worker is not None and endless(worker, outline)
+    if isinstance(target, ast.Call):  # of `functools.partial`
+        return True
+    worker = leaf(target) or name
+    outline = sketch.facts.about(name, worker).outline
+    return name in outline.classes or any(
+        endless(item, outline) for item in outline.functions.get(worker, ())
+    )
 
 
 rule = Rule(
