@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache, cached_property, partial
@@ -45,7 +46,7 @@ class Draft(Facts):
     def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
         self._tree = tree
-        self._excerpts: dict[frozenset[Region], Facts] = {}
+        self._excerpts: dict[frozenset[Span], Facts] = {}
         self._skeleton = skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
@@ -85,16 +86,22 @@ class Draft(Facts):
         return self._excerpt(_STORED % attribute.encode())
 
     def _excerpt(self, pattern: bytes) -> Facts:
-        """The facts of the text without the functions in which the pattern is not found."""
+        """The facts of the functions and classes in which the pattern is found, and of what stands outside of them."""
         if "whole" in self.__dict__:
             return self.whole
-        places = (found.start() for found in re.finditer(pattern, self.source.data))
-        kept = frozenset(region for region in map(self.region_at, places) if region.function)
+        places = [found.start() for found in re.finditer(pattern, self.source.data)]
+        first = ((span, bisect_left(places, span.start)) for span in self.module.pieces() if places)
+        return self._read(frozenset(span for span, at in first if at < len(places) and places[at] < span.end))
+
+    def _read(self, kept: frozenset[Span]) -> Facts:
+        """The facts of a text with no other functions and classes than these."""
         if kept not in self._excerpts:
-            excerpt = Source(self.source.path, self.module.text(kept))
-            facts = Facts(excerpt, ast.Module(_parsed(excerpt.data), []))
+            text, named = self.module.outside(kept)
+            facts = Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
             facts.packages, facts.imports_anywhere = self.packages, self.imports_anywhere
             facts.global_names = self.global_names
+            for name in named:
+                facts.bindings.setdefault(name, []).append(_NAMED)
             self._excerpts[kept] = facts
         return self._excerpts[kept]
 
@@ -128,14 +135,10 @@ class Draft(Facts):
     def stores(self) -> Stores:
         return _Numbers(self)
 
-    @cached_property
+    @property
     def outside(self) -> Facts:
         """The facts of what stands outside of functions, in a text of its own."""
-        text, named = self.module.outside()
-        facts = Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
-        for name in named:
-            facts.bindings.setdefault(name, []).append(_NAMED)
-        return facts
+        return self._read(frozenset())
 
     def is_python(self) -> bool:
         """Whether the whole file parses."""
@@ -149,6 +152,7 @@ class Draft(Facts):
     def forget_text(self) -> None:
         """Let go of the text without strings, which only plans are made from."""
         del self._blank
+        self._excerpts.clear()
         self._skeleton.forget(text=True)
 
     def forget(self) -> None:
@@ -214,26 +218,27 @@ class _Piece(Region):
             raise Unclear
         return tree[0]
 
-    def text(self, kept: Collection[Region] = ()) -> bytes:
-        """The module, with a statement in the place of each other function."""
+    def text(self) -> bytes:
+        """The module, with a statement in the place of each function."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
-        whole = {region.span for region in kept}
         for span in self._skeleton.functions:
-            if span in whole:
-                continue
             parts += (data[at : span.start], b" " * self._indent(span), b"pass\n")
             at = span.end
         return b"".join((*parts, data[at:]))
 
-    def outside(self) -> tuple[bytes, list[str]]:
-        """The module without the functions and classes at its margin, whose names come besides, and a class in the
-        place of other functions: they are many in a large file, and a tree of a class is a small one."""
+    def pieces(self) -> list[Span]:
+        """The outermost functions, and the classes at the margin."""
+        return sorted([*self._skeleton.functions, *self._skeleton.classes()])
+
+    def outside(self, kept: Collection[Span]) -> tuple[bytes, list[str]]:
+        """The module with these of its pieces only. The names of the others at the margin come besides, and a class is in
+        the place of each other: they are many in a large file, and a tree of a class is a small one."""
         data, at = self._source.data, 0
         parts: list[bytes] = []
         names: list[str] = []
-        for span in sorted([*self._skeleton.functions, *self._skeleton.classes()]):
-            if span.start < at:  # a method
+        for span in self.pieces():
+            if span.start < at or span in kept:  # a method of a class that is left out
                 continue
             found = _DEFINED.search(self._skeleton.blank, *span)
             if found is None:
