@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import libcst as cst
 
+from perflint.analysis.concurrency.roles import may_handle
 from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.routes import FRAMEWORKS, routes
 from perflint.analysis.exposure.values import UNKNOWN, value
 from perflint.analysis.match import is_name, keyword, last_name, names_in
 from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, leaf, own_nodes
 from perflint.analysis.places import is_script
+from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
@@ -204,6 +206,12 @@ def _computed(operator: ast.operator, one: int, other: int) -> int | None:
         case ast.Pow() if 0 <= other < 64 and abs(one) <= 1024:
             return int(one**other)
     return None
+
+
+def may_be_served(sketch: Sketch, *others: str) -> bool:
+    """A gate's question: whether a function of the region is called once per request, or has one of these names."""
+    told = (item.decorator_list or item.name in others for item in sketch.functions)
+    return any(told) or may_handle(sketch) or not sketch.facts.packages.isdisjoint(FRAMEWORKS)
 
 
 def served(context: Context, node: cst.CSTNode) -> FunctionNode | None:

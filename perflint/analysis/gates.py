@@ -29,6 +29,7 @@ class Gate(NamedTuple):
     marks: frozenset[Mark] = frozenset()
     names: tuple[str, ...] = ()  # qualified names; the ways that the file writes them are needles
     option: str = ""  # the Config field that holds more such names
+    widened: str = ""  # the Config field that, where it is set, adds what the sketch knows nothing of
     beside: tuple[tuple[str, bytes], ...] = ()  # (package, needle that counts only beside its import)
     loop_text: tuple[bytes, ...] = ()  # needles that count only inside a loop
     loop: bool = False  # any needle counts only inside a `for` or `while` statement
@@ -43,7 +44,8 @@ class Gate(NamedTuple):
         names = (*self.names, *more)
         if not names and not self.beside:
             return self
-        sketch = None if more else self.sketch  # it knows nothing of the names that users add
+        wider = more or (self.widened and getattr(config, self.widened))
+        sketch = None if wider else self.sketch  # it knows nothing of the names that users add
         beside = by_package(self.beside)
         near = (needle for package in beside.keys() & facts.packages for needle in beside[package])
         text = (*self.text, *map(str.encode, facts.written(names)), *near)

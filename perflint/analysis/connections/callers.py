@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from perflint.analysis.concurrency.roles import may_handle
 from perflint.analysis.connections import clients
 from perflint.analysis.connections.clients import CALLS
 from perflint.analysis.connections.hosts import names_a_place
@@ -28,13 +29,18 @@ _ATTEMPT = re.compile(r"(^_$|attempt|retry|retries|tries|trial)")
 def asking(*functions: str) -> Callable[[Sketch], bool]:
     """A gate's question: whether one of the functions is called in a loop, or by what it is handed to.
 
-    Where the library has sessions, calls outside of loops count too: what makes several, and handlers.
+    Where the library has sessions, calls outside of loops count too, in what may be a handler.
     """
     elsewhere = tuple(name for name in functions if CALLS.get(name) is not clients.URLLIB)
 
     def hopeful(sketch: Sketch) -> bool:
-        again = set(sketch.calls_to(*functions)).intersection(sketch.repeated(ast.Call))
-        return bool(again or sketch.calls(*RUNNERS) or sketch.calls_to(*elsewhere))
+        if not set(sketch.calls_to(*functions)).isdisjoint(sketch.repeated(ast.Call)):
+            return True
+        work = (item for call in sketch.calls(*RUNNERS) for item in call.args[:2])
+        parts = [part for item in work for part in ast.walk(item) if isinstance(part, ast.expr)]
+        if sketch.names_any(parts, functions):
+            return True
+        return bool(sketch.calls_to(*elsewhere)) and may_handle(sketch)
 
     return hopeful
 

@@ -62,13 +62,20 @@ def _hopeful(sketch: Sketch) -> bool:
     if is_test_file(sketch.facts.source.path):
         return False
     inside = [node for node in sketch.functions if node is not sketch.region.node]
-    if any(len(node.decorator_list) == 1 for node in inside) and sketch.mentions(*_CACHES):
+    single = [node.decorator_list[0] for node in inside if len(node.decorator_list) == 1]
+    if sketch.names_any([_called(item) for item in single], _CACHES):
         return True
-    wrapped = [call for call in sketch.of(ast.Call) if isinstance(call.func, ast.Call)]
-    made = [call for call in sketch.calls("type") if len(call.args) == 3]
-    made += sketch.calls_to(*_TYPES) + (wrapped if sketch.mentions(*_CACHES) else [])
+    wrapped = [call.func.func for call in sketch.of(ast.Call) if isinstance(call.func, ast.Call)]
+    if sketch.calls_to(*_TYPES) or sketch.names_any(wrapped, _CACHES):
+        return True
+    made = (call for call in sketch.calls("type") if len(call.args) == 3)
     lambdas = (isinstance(call.args[0], ast.Lambda) for call in sketch.calls_to(*_CACHES) if call.args)
-    return bool(made) or any(lambdas) or any(not node.decorator_list for node in sketch.looped(ast.ClassDef))
+    plain = (not node.decorator_list for node in sketch.looped(ast.ClassDef))
+    return not set(sketch.repeated(ast.Call)).isdisjoint(made) or any(lambdas) or any(plain)
+
+
+def _called(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
 
 
 rule = Rule(

@@ -52,7 +52,7 @@ import libcst as cst
 from perflint.analysis import library
 from perflint.analysis.concurrency.coroutines import entry, own_function
 from perflint.analysis.concurrency.fates import loads
-from perflint.analysis.concurrency.roles import is_cleanup
+from perflint.analysis.concurrency.roles import is_cleanup, may_handle
 from perflint.analysis.connections.callers import called_per_item
 from perflint.analysis.connections.clients import SERVICE_CLIENTS, SESSIONS
 from perflint.analysis.connections.hosts import Host, first_that_works, hosts_asked, rare
@@ -77,7 +77,9 @@ _NAMES = (*library.spellings(_MADE), *sorted(SERVICE_CLIENTS))
 
 def _hopeful(sketch: Sketch) -> bool:
     made = sketch.calls_to(*_NAMES)
-    return bool(made and sketch.functions) or not set(made).isdisjoint(sketch.repeated(ast.Call))
+    if not set(made).isdisjoint(sketch.repeated(ast.Call)):
+        return True
+    return bool(made) and (may_handle(sketch) or any(map(sketch.mentioned_elsewhere, sketch.functions)))
 
 
 rule = Rule(

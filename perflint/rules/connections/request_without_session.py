@@ -76,7 +76,7 @@ rule = Rule(
     severity=Severity.WARNING,
     since="0.1",
     fix="sometimes",
-    gate=Gate(names=_NAMES, sketch=asking(*_NAMES)),
+    gate=Gate(names=_NAMES, widened="min_calls", sketch=asking(*_NAMES)),
     doc=__doc__,
     benchmark=Benchmark(
         setup=SERVER, call="titles(urls)", sizes=(1, 10, 100), needs=("requests",), measure="wall"

@@ -46,6 +46,7 @@ from perflint.analysis.exposure.routes import routes
 from perflint.analysis.exposure.values import call_at
 from perflint.analysis.garbage import (
     long_turn,
+    may_be_served,
     measuring,
     microcontroller,
     reads_gauges,
@@ -65,7 +66,9 @@ from perflint.model.diagnostics import Finding, Severity
 def _hopeful(sketch: Sketch) -> bool:
     calls = sketch.calls_to("gc.collect")
     listed = [node.elt for node in sketch.of(ast.ListComp)] + [node.elt for node in sketch.of(ast.SetComp)]
-    return forgotten(sketch, calls) or not set(calls).isdisjoint(listed)
+    if not (forgotten(sketch, calls) or not set(calls).isdisjoint(listed)):
+        return False
+    return not set(calls).isdisjoint(sketch.repeated(ast.Call)) or may_be_served(sketch, *_AT_THE_END)
 
 
 rule = Rule(
@@ -117,6 +120,7 @@ _PURPOSE = re.compile(
 _TASKS = {"task", "shared_task", "actor", "job", "db_task"}
 _PERIODIC = {"periodic_task", "db_periodic_task", "on_after_configure", "scheduled_job", "repeat_every"}
 _POOLED = re.compile(r"(conn(ection)?|session|cursor|lease|pooled\w*)$", re.I)
+_AT_THE_END = ("__del__", "__exit__", "__aexit__")
 _NEXT = {"freeze", "fork", "forkpty"}
 
 
