@@ -277,6 +277,11 @@ def leaf(node: ast.AST | None) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
+def callee(node: ast.expr) -> ast.expr:
+    """What a call calls; the expression itself where it is none: decorators are written both ways."""
+    return node.func if isinstance(node, ast.Call) else node
+
+
 def is_none(node: object) -> bool:
     """Whether the expression is written `None`."""
     return isinstance(node, ast.Constant) and node.value is None

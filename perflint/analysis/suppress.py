@@ -29,6 +29,9 @@ _INCOMPLETE = ("PRF000", "PRF001")  # some rule did not see all of the file
 # What decides, on the bytes alone, whether comments must be looked for at all.
 _ANY = re.compile(rb"# noqa|#\s*flake8[:=]\s*noqa|#\s*perflint:", re.I)
 _OURS = re.compile(rb"# noqa:[^\r\n]*PRF\d|#\s*perflint:", re.I)
+_EVERYWHERE = re.compile(
+    _OURS.pattern + rb"|#\s*flake8[:=]\s*noqa", re.I
+)  # others concern their statement only
 
 _NOQA = re.compile(r"# noqa(?::\s?(?P<codes>(?:[A-Z]+[0-9]+(?:[,\s]+)?)+))?", re.I)
 _IGNORE = re.compile(r"#\s*perflint:\s*ignore\b(?:\[(?P<codes>[^\]#]+)\]|(?!\[))", re.I)
@@ -66,7 +69,7 @@ def apply(
     worth = _ANY if findings else _OURS
     if not worth.search(source.data):
         return Suppressed(tuple(findings), (), ())
-    comments = list(_comments(source, facts.tree))
+    comments = list(_comments(facts, findings))
     if any(comment.skips_file(noqa) for comment in comments):
         return Suppressed((), tuple(findings), ())
     statements = _Statements([comment for comment in comments if comment.directives(noqa)], noqa)
@@ -247,10 +250,19 @@ def _whole(source: Source, comment: _Comment) -> Edit:
     return Edit(Span(start + len(before.rstrip(b" \t")), end), "")
 
 
-def _comments(source: Source, tree: ast.Module) -> Iterator[_Comment]:
-    """The comments that may hold a directive; only top-level statements with such bytes are tokenized."""
+def _comments(facts: Facts, findings: Sequence[Finding]) -> Iterator[_Comment]:
+    """The comments that may hold a directive for one of the findings, or for us to judge; only what has such bytes is
+    tokenized: the functions with findings, or top-level statements."""
+    source = facts.source
+    regions = {facts.region_at(finding.span.start) for finding in findings}
+    if all(region.function for region in regions) and not _EVERYWHERE.search(source.data):
+        for region in sorted(regions, key=lambda item: item.span):
+            if _ANY.search(source.data, *region.span):
+                last = source.line_of(region.span.end - 1)
+                yield from _tokenized(source, source.line_of(region.span.start), last + 1)
+        return
     hits = [source.line_of(match.start()) for match in _ANY.finditer(source.data)]
-    heads = (_first_line(node) for node in tree.body if node.col_offset == 0)  # others share a line
+    heads = (_first_line(node) for node in facts.tree.body if node.col_offset == 0)  # others share a line
     starts = [1, *heads, len(source.line_starts) + 1]
     for index in sorted({bisect_right(starts, line) for line in hits}):
         yield from _tokenized(source, starts[index - 1], starts[index])

@@ -8,7 +8,7 @@ import re
 import libcst as cst
 
 from perflint.analysis.objects import Objects
-from perflint.analysis.outline import FunctionNode, Outline, leaf
+from perflint.analysis.outline import FunctionNode, Outline, callee, leaf
 
 _CATCHES = re.compile(
     r"(log|catch|handle|suppress|swallow|guard|ignore)(s|es)?_?(all_?)?(exceptions?|errors?)", re.I
@@ -126,7 +126,7 @@ def _calm(item: ast.stmt) -> bool:
 
 
 def _catches(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    called = callee(decorator)
     return _CATCHES.search(leaf(called)) is not None
 
 

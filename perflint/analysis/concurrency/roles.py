@@ -16,7 +16,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.objects import argument
-from perflint.analysis.outline import FunctionNode, Home, Outline, generates, leaf
+from perflint.analysis.outline import FunctionNode, Home, Outline, callee, generates, leaf
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Tree
 
@@ -131,7 +131,7 @@ class Roles:
 
     def _routes(self, decorator: ast.expr, function: FunctionNode) -> bool:
         """Whether the decorator makes a request handler; the commands of click run once per program."""
-        match decorator.func if isinstance(decorator, ast.Call) else decorator:
+        match callee(decorator):
             case ast.Attribute(value=receiver, attr="command"):
                 written = ast.unparse(receiver).rpartition(".")[2]
                 return _CLI.isdisjoint(self.outline.facts.packages) and not written.endswith("cli")
@@ -194,7 +194,7 @@ def may_handle(sketch: Sketch) -> bool:
 
 
 def _may_handle(function: FunctionNode) -> bool:
-    called = (item.func if isinstance(item, ast.Call) else item for item in function.decorator_list)
+    called = (callee(item) for item in function.decorator_list)
     if any(leaf(item) in _ROUTES or leaf(item) in _TASKS for item in called):
         return True
     arguments = [*function.args.posonlyargs, *function.args.args]

@@ -14,7 +14,7 @@ from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.hosts import address, reach
 from perflint.analysis.exposure.routes import FRAMEWORKS, Route, asked_by, asks_who, authenticated, routes
 from perflint.analysis.exposure.values import expression, value
-from perflint.analysis.outline import FunctionNode, Outline, leaf, own_nodes
+from perflint.analysis.outline import FunctionNode, Outline, callee, leaf, own_nodes
 
 Kind = Literal["data", "figures", "path", "mount", "code", "server"]
 
@@ -64,7 +64,7 @@ def _served(outline: Outline) -> Iterator[tuple[FunctionNode, Route | None]]:
         if function in registered:
             yield function, registered[function]
             continue
-        hook = any(leaf(_called(item)) in _MIDDLEWARE for item in function.decorator_list)
+        hook = any(leaf(callee(item)) in _MIDDLEWARE for item in function.decorator_list)
         owner = home.owner.name if home.owner is not None else ""
         passed = function.name in _PASSES and owner.endswith("Middleware")
         passed = passed or [item.arg for item in function.args.args[-2:]] == ["request", "call_next"]
@@ -141,7 +141,7 @@ def _router_asks(outline: Outline, function: FunctionNode, route: Route | None) 
     hooks = (item for name in outline.functions for item in outline.functions[name] if asks_who(name))
     name = ast.unparse(router)
     return any(
-        ast.unparse(_called(item)) == f"{name}.before_request"
+        ast.unparse(callee(item)) == f"{name}.before_request"
         for hook in hooks
         for item in hook.decorator_list
     )
@@ -216,10 +216,6 @@ def _plain_servers(outline: Outline) -> Iterator[Page]:
             shown = handed_out(outline, method) if method is not None else None
             if method is not None and shown is not None and guarded(outline, shown.node) is None:
                 yield Page(shown.node, "server", shown.what, behind_login(outline, method, None))
-
-
-def _called(node: ast.expr) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
 
 
 def _names(node: ast.AST) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from perflint.analysis.exposure.values import value
-from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, leaf
+from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, callee, leaf
 from perflint.analysis.sketch import Sketch
 
 FRAMEWORKS = frozenset(
@@ -203,7 +203,7 @@ def _depends(node: ast.AST) -> bool:
 
 
 def _name(node: ast.expr) -> str:
-    called = node.func if isinstance(node, ast.Call) else node
+    called = callee(node)
     return leaf(called)
 
 

@@ -23,6 +23,7 @@ _APPLICATION = re.compile(r"(^|_)(app|application|server|api|web|socketio|sio)$"
 _FACTORY = re.compile(
     r"^(create|make|get|build|init)_\w*(app|application|server|api)\w*$|^app_factory$", re.I
 )
+_TELLING = {"host", "debug"}  # with both, `run` starts a server
 _UNPROVED = Server(switches={"debug": None}, shows="debug pages")  # `from shop import app`
 
 
@@ -44,7 +45,10 @@ def listening(context: Context, node: cst.Call) -> Listening | None:
     function = context.objects.function(node.func)
     method = context.objects.method(node)
     server = METHODS.get(method) if method is not None else FUNCTIONS.get(function or "")
-    call = call_at(context, node) if server or method is None else None
+    words = {item.keyword.value for item in node.args if item.keyword is not None}
+    if server is None and (method is not None or not words >= _TELLING):
+        return None
+    call = call_at(context, node)
     if call is None:
         return None
     server = server or _unproved(context, node, call)
@@ -54,9 +58,8 @@ def listening(context: Context, node: cst.Call) -> Listening | None:
 def _unproved(context: Context, node: cst.Call, call: Call) -> Server | None:
     """`app.run(host=.., debug=..)` of an application that another file, or a factory, makes."""
     outline = context.facts.outline
-    words = {item.arg for item in call.node.keywords}
     match call.node.func:
-        case ast.Attribute(value=receiver, attr="run" | "run_server") if words >= {"host", "debug"}:
+        case ast.Attribute(value=receiver, attr="run" | "run_server"):
             imported = outline.qualified(receiver, call.home.bound)
             if _APPLICATION.search((imported or leaf(receiver)).rpartition(".")[2]) and (
                 imported or _from_factory(outline, receiver, call.home)

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from perflint.analysis.exposure.routes import FRAMEWORKS
-from perflint.analysis.outline import FunctionNode, Home, Outline, leaf
+from perflint.analysis.outline import FunctionNode, Home, Outline, callee, leaf
 from perflint.analysis.places import is_script
 
 Moment = Literal["import", "start-up"]
@@ -46,7 +46,7 @@ def moment(outline: Outline, node: ast.AST, home: Home) -> Moment | None:
 
 
 def _starts(outline: Outline, function: FunctionNode, home: Home) -> bool:
-    if any(leaf(_called(item)) in _HOOKS for item in function.decorator_list):
+    if any(leaf(callee(item)) in _HOOKS for item in function.decorator_list):
         return not any(_word(item) == "shutdown" for item in function.decorator_list)
     owner = outline.homes[function].owner
     if function.name == "ready" and owner is not None:  # of Django's applications
@@ -54,10 +54,6 @@ def _starts(outline: Outline, function: FunctionNode, home: Home) -> bool:
     if function.name == "main":  # of Pyramid
         return [item.arg for item in function.args.args[:1]] == ["global_config"]
     return owner is None and bool(_FACTORY.search(function.name))
-
-
-def _called(node: ast.expr) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
 
 
 def _word(node: ast.expr) -> object:

@@ -41,9 +41,9 @@ import libcst as cst
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains
 from perflint.analysis.names import Scope
+from perflint.analysis.outline import callee
 from perflint.analysis.patterns.invariance import independent, inner, needless, static
 from perflint.analysis.patterns.uses import assigned_name, called_by_module, use
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
@@ -59,23 +59,15 @@ _CACHES = ("functools.lru_cache", "functools.cache")
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    if is_test_file(sketch.facts.source.path):
-        return False
     inside = [node for node in sketch.functions if node is not sketch.region.node]
-    single = [node.decorator_list[0] for node in inside if len(node.decorator_list) == 1]
-    if sketch.names_any([_called(item) for item in single], _CACHES):
-        return True
-    wrapped = [call.func.func for call in sketch.of(ast.Call) if isinstance(call.func, ast.Call)]
-    if sketch.calls_to(*_TYPES) or sketch.names_any(wrapped, _CACHES):
+    cached = [callee(node.decorator_list[0]) for node in inside if len(node.decorator_list) == 1]
+    cached += [call.func.func for call in sketch.of(ast.Call) if isinstance(call.func, ast.Call)]
+    if sketch.calls_to(*_TYPES) or sketch.names_any(cached, _CACHES):
         return True
     made = (call for call in sketch.calls("type") if len(call.args) == 3)
     lambdas = (isinstance(call.args[0], ast.Lambda) for call in sketch.calls_to(*_CACHES) if call.args)
     plain = (not node.decorator_list for node in sketch.looped(ast.ClassDef))
     return not set(sketch.repeated(ast.Call)).isdisjoint(made) or any(lambdas) or any(plain)
-
-
-def _called(node: ast.expr) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
 
 
 rule = Rule(
@@ -95,6 +87,7 @@ rule = Rule(
         call="[spread(values) for _ in times]",
         sizes=(10, 100),
     ),
+    tests=False,
 )
 
 # Functions that run once, or whose result is kept.
@@ -170,8 +163,6 @@ def _form(node: cst.Call, context: Context) -> str | None:
 
 
 def _exempt(node: cst.CSTNode, context: Context) -> bool:
-    if is_test_file(context.source.path):
-        return True
     own = True  # no function in between yet
     for above in context.tree.ancestors(node):
         match above:

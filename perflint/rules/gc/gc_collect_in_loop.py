@@ -56,7 +56,7 @@ from perflint.analysis.garbage import (
 )
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
-from perflint.analysis.outline import FunctionNode, leaf
+from perflint.analysis.outline import FunctionNode, callee, leaf
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, walk_scope
@@ -246,6 +246,4 @@ def _is_task(function: FunctionNode) -> bool:
 
 
 def _decorated(function: FunctionNode, names: set[str]) -> bool:
-    return any(
-        leaf(item.func if isinstance(item, ast.Call) else item) in names for item in function.decorator_list
-    )
+    return any(leaf(callee(item)) in names for item in function.decorator_list)

@@ -52,7 +52,7 @@ from perflint.analysis.concurrency.roles import handles, is_cleanup
 from perflint.analysis.flow import bound_names
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, dotted, names_in
-from perflint.analysis.outline import FunctionNode, Outline, leaf
+from perflint.analysis.outline import FunctionNode, Outline, callee, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -201,10 +201,7 @@ def _conditional(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _kept(function: FunctionNode) -> bool:
     """Whether the function's result is kept, or it runs once: a cached factory, `main`, `__init__`."""
-    names = {
-        ast.unparse(item.func if isinstance(item, ast.Call) else item).rpartition(".")[2]
-        for item in function.decorator_list
-    }
+    names = {ast.unparse(callee(item)).rpartition(".")[2] for item in function.decorator_list}
     return function.name in ("main", "__init__", "__post_init__") or not names.isdisjoint(_CACHES)
 
 

@@ -55,6 +55,7 @@ from perflint.analysis.concurrency.coroutines import coroutine, entry, suspensio
 from perflint.analysis.concurrency.roles import closes, is_cleanup
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import dotted, last_name, names_in
+from perflint.analysis.outline import callee
 from perflint.analysis.rewrite import indentation
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.shown import BARE_EXCEPT
@@ -83,7 +84,7 @@ def _may_swallow(handler: ast.ExceptHandler, node: ast.Try, sketch: Sketch) -> b
     if any(isinstance(item, ast.Raise) for item in handler.body):
         return False
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    names = {dotted_text(item.func if isinstance(item, ast.Call) else item) for item in types if item}
+    names = {dotted_text(callee(item)) for item in types if item}
     if handler.type is None or not names.isdisjoint(("BaseException", *sketch.facts.written(_SPELLINGS[:1]))):
         return True
     parts = {type(part) for part in ast.walk(handler)}
