@@ -43,7 +43,6 @@ from perflint.analysis.likely import assigned
 from perflint.analysis.match import root
 from perflint.analysis.names import Scope
 from perflint.analysis.patterns.uses import use
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import walk
@@ -64,7 +63,7 @@ def _hopeful(sketch: Sketch) -> bool:
         while isinstance(item, ast.Call) and item.args:  # `range(len(a))`
             item = item.args[0]
         if isinstance(item, ast.Name) and item.id in arrays:
-            return not is_test_file(sketch.facts.source.path)
+            return True
     return False
 
 
@@ -79,6 +78,7 @@ rule = Rule(
     gate=Gate(names=tuple(_MAKERS), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="", call="squares(n)", needs=("numpy",)),
+    tests=False,
 )
 
 _NUMBERS = ("int", "float", "bool")
@@ -123,8 +123,6 @@ def check_call(node: cst.Call, context: Context) -> Iterator[Finding]:
 
 def _is_array(node: cst.Name, context: Context) -> bool:
     """Whether the name is bound here, once, to an array of numbers with one dimension and many items."""
-    if is_test_file(context.source.path):
-        return False
     scope = context.scope(node).owner(node.value)
     if scope is None or _shared(scope, node, context) or _reshaped(node.value, scope, context):
         return False

@@ -52,7 +52,6 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.match import names_in
 from perflint.analysis.patterns.invariance import inner, invariant, may_stay, needless, static
 from perflint.analysis.patterns.uses import assigned_name, method, use
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -85,8 +84,6 @@ _TABLE = {
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    if is_test_file(sketch.facts.source.path):
-        return False
     calls = sketch.calls_to(*_TABLE)
     again = set(calls).intersection(sketch.repeated(ast.Call))
     return any(all(map(may_stay, (*call.args, *(word.value for word in call.keywords)))) for call in again)
@@ -103,6 +100,7 @@ rule = Rule(
     gate=Gate(names=tuple(_TABLE), option="costly_objects", inner=True, sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="lines = ['a1'] * n", call="numbers(lines)"),
+    tests=False,
 )
 
 # Methods that give an object state which another turn may not want.
@@ -112,7 +110,7 @@ _SETTERS = ("set", "load", "add", "update", "register", "install", "clear")
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     qualified = context.names.qualified(node.func)
-    if qualified is None or is_test_file(context.source.path):
+    if qualified is None:
         return
     row = _TABLE.get(qualified) or (_Row() if qualified in context.config.costly_objects else None)
     if row is None or any(arg.star for arg in node.args) or len(node.args) < row.args:

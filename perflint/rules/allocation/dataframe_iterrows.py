@@ -39,7 +39,6 @@ import libcst as cst
 
 from perflint.analysis.gates import Gate
 from perflint.analysis.patterns.uses import use
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import walk
 from perflint.model.diagnostics import Finding, Severity
@@ -62,6 +61,7 @@ rule = Rule(
         call="total(frame)",
         needs=("pandas",),
     ),
+    tests=False,
 )
 
 _WRAPPERS = ("enumerate", "tqdm", "track", "progress", "list", "reversed")
@@ -74,7 +74,7 @@ _WRITES = ("at", "iat", "loc", "iloc")
 @rule.visits(cst.For, cst.CompFor)
 def check(node: cst.For | cst.CompFor, context: Context) -> Iterator[Finding]:
     call = _iterrows(node.iter, context)
-    if call is None or "pandas" not in context.facts.packages or is_test_file(context.source.path):
+    if call is None or "pandas" not in context.facts.packages:
         return
     frame = call.func.value  # type: ignore[attr-defined]
     if _head(frame) or (isinstance(node, cst.For) and _first_only(node, call, context)):

@@ -39,7 +39,6 @@ import libcst as cst
 
 from perflint.analysis.gates import Gate
 from perflint.analysis.patterns.invariance import needless
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch, is_constant
 from perflint.model.diagnostics import Finding, Severity
@@ -52,8 +51,7 @@ _OPTIONS = frozenset(
 def _hopeful(sketch: Sketch) -> bool:
     calls = set(sketch.calls_to("json.loads")).intersection(sketch.repeated(ast.Call))
     options = ([word.arg for word in call.keywords if not is_constant(word.value, None)] for call in calls)
-    some = any(words and _OPTIONS.issuperset(words) for words in options)
-    return some and not is_test_file(sketch.facts.source.path)
+    return any(words and _OPTIONS.issuperset(words) for words in options)
 
 
 rule = Rule(
@@ -67,6 +65,7 @@ rule = Rule(
     gate=Gate(names=("json.loads",), sketch=_hopeful),
     doc=__doc__,
     benchmark=Benchmark(setup="""lines = ['{"a": 1.5}'] * n""", call="read(lines)"),
+    tests=False,
 )
 
 
@@ -76,7 +75,7 @@ def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     given = {key: value for key, value in options.items() if not _absent(value)}
     if not given or not given.keys() <= _OPTIONS or any(arg.star for arg in node.args):
         return
-    if context.names.qualified(node.func) != "json.loads" or is_test_file(context.source.path):
+    if context.names.qualified(node.func) != "json.loads":
         return
     if not needless(context.flow, node, given.values()):
         return

@@ -43,7 +43,6 @@ from perflint.analysis.match import plain_args
 from perflint.analysis.names import Scope
 from perflint.analysis.patterns.invariance import recurs
 from perflint.analysis.patterns.uses import assigned_name, method, use
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.model.diagnostics import Finding, Severity
@@ -55,7 +54,7 @@ _FILLS = frozenset({"readinto", "readinto1", "recv_into", "recvfrom_into", "recv
 def _hopeful(sketch: Sketch) -> bool:
     sizes = (call.args[0] for call in sketch.looped_calls("bytearray") if len(call.args) == 1)
     large = any(isinstance(size, (ast.Name, ast.BinOp)) or _evaluated(size) for size in sizes)
-    return large and bool(sketch.calls(*_FILLS)) and not is_test_file(sketch.facts.source.path)
+    return large and bool(sketch.calls(*_FILLS))
 
 
 rule = Rule(
@@ -81,6 +80,7 @@ rule = Rule(
         call="size_of(Source())",
         sizes=(10, 100),
     ),
+    tests=False,
 )
 
 _READS = frozenset({"write", "send", "sendall", "update", "extend", "find", "startswith", "endswith", "join"})
@@ -90,7 +90,7 @@ _LOOKS = frozenset({"len", "bytes", "int", "bool", "print"})
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     args = plain_args(node, 1)
-    if args is None or context.names.builtin(node.func) != "bytearray" or is_test_file(context.source.path):
+    if args is None or context.names.builtin(node.func) != "bytearray":
         return
     if (_number(args[0], context) or 0) < _LARGE or not recurs(context.flow, node):
         return

@@ -35,7 +35,6 @@ from perflint.analysis.gates import Gate
 from perflint.analysis.match import names_in
 from perflint.analysis.patterns.invariance import dependents, few, inner, repeats
 from perflint.analysis.patterns.uses import assigned_name, use
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.tree import Comprehension, walk_scope
 from perflint.model.diagnostics import Finding, Severity
@@ -58,6 +57,7 @@ rule = Rule(
         call="openings(words, line)",
         sizes=(100, 400, 1_000),
     ),
+    tests=False,
     group="micro",
 )
 
@@ -65,7 +65,7 @@ rule = Rule(
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     qualified = context.names.qualified(node.func)
-    if qualified not in _NAMES or not node.args or node.args[0].star or is_test_file(context.source.path):
+    if qualified not in _NAMES or not node.args or node.args[0].star:
         return
     pattern = next(
         (arg.value for arg in node.args if arg.keyword and arg.keyword.value == "pattern"), node.args[0].value

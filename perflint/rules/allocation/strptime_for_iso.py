@@ -37,7 +37,6 @@ import libcst as cst
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import plain_args
 from perflint.analysis.patterns.invariance import recurs
-from perflint.analysis.places import is_test_file
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import repeats
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
@@ -53,6 +52,7 @@ rule = Rule(
     gate=Gate(names=("datetime.datetime.strptime",), sketch=repeats("strptime")),
     doc=__doc__,
     benchmark=Benchmark(setup="lines = ['2026-01-02'] * n", call="days(lines)", sizes=(10, 100, 1_000)),
+    tests=False,
 )
 
 _TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
@@ -62,9 +62,7 @@ _ISO = frozenset({"%Y-%m-%d", *_TIMES, *(f"{time}.%f" for time in _TIMES)})
 @rule.visits(cst.Call)
 def check(node: cst.Call, context: Context) -> Iterator[Finding]:
     args = plain_args(node, 2)
-    if args is None or is_test_file(context.source.path):
-        return
-    if context.names.qualified(node.func) != "datetime.datetime.strptime":
+    if args is None or context.names.qualified(node.func) != "datetime.datetime.strptime":
         return
     if _text(args[1], context) not in _ISO or not recurs(context.flow, node):
         return
