@@ -20,8 +20,8 @@ class Hopes:
         self._asked: dict[bytes, set[int]] = defaultdict(set)  # by a word of what the gate asks for besides
         self._unasked: set[int] = set()  # the rules whose gates ask for nothing besides
         self._sure: dict[bytes, set[int]] = defaultdict(set)  # by a word that is all of a need
-        self._unsure: dict[bytes, list[tuple[int, Need]]] = defaultdict(list)
-        self._wordless: list[tuple[int, Need]] = []
+        self._unsure: dict[bytes, dict[Need, set[int]]] = {}
+        self._wordless: dict[Need, set[int]] = {}
         self._within = {
             number: frozenset(rule.gate.within) for number, rule in enumerate(rules) if rule.gate.within
         }
@@ -30,11 +30,9 @@ class Hopes:
             for need in rule.gate.needs(config) or (Need(frozenset()),):
                 if len(need.words) == 1 and need == Need(need.words):
                     self._sure[min(need.words)].add(number)
-                elif need.words:
-                    self._unsure[min(need.words)].append((number, need))
                 else:
-                    self._wordless.append((number, need))
-
+                    unsure = self._unsure.setdefault(min(need.words), {}) if need.words else self._wordless
+                    unsure.setdefault(need, set()).add(number)
         tables = (self._asked, self._sure, self._unsure)
         self._telling = frozenset().union(*tables, *self._within.values())
 
@@ -50,13 +48,12 @@ class Hopes:
         words = source.words & self._telling
         asked = self._unasked.union(*(self._asked[word] for word in self._asked.keys() & words))
         admitted = asked.difference(number for number, inside in self._within.items() if not inside <= words)
-        sure: set[int] = set().union(*(self._sure[word] for word in self._sure.keys() & words))
-        found = admitted & sure
-        unsure = (item for word in self._unsure.keys() & words for item in self._unsure[word])
-        for number, need in (*self._wordless, *unsure):
-            if number in admitted and number not in found and need.met(source):
-                found.add(number)
-        return tuple(self.rules[number] for number in sorted(found))
+        left = admitted.difference(*(self._sure[word] for word in self._sure.keys() & words))
+        for needs in (self._wordless, *(self._unsure[word] for word in self._unsure.keys() & words)):
+            for need, numbers in needs.items():
+                if not left.isdisjoint(numbers) and need.met(source):
+                    left -= numbers
+        return tuple(self.rules[number] for number in sorted(admitted - left))
 
 
 @cache

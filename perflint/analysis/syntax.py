@@ -115,7 +115,7 @@ def _accepted(text: str) -> bool:
     except ImportError:
         return False
     with suppress(Exception):  # an interface that is not ours; Python's parser has the last word
-        return not read("", text)[1]
+        return not read("", text, skip_function_bodies=True)[1]  # skips them in the tree
     return False
 
 
