@@ -96,7 +96,8 @@ def _many(node: ast.expr, sketch: Sketch) -> bool:
     """Whether it may hold new work for each of many: a comprehension, `map(..)`, a list that a loop fills."""
     match node:
         case ast.List(elts=[]):
-            return True
+            filled = (call.args for call in sketch.looped_calls("append") if len(call.args) == 1)
+            return any(may_start(sketch, work) for (work,) in filled)
         case (
             ast.ListComp(work, [first, *_])
             | ast.SetComp(work, [first, *_])
