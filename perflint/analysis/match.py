@@ -172,6 +172,12 @@ def last_name(node: cst.CSTNode) -> str:
     return name.value if isinstance(name, cst.Name) else ""
 
 
+def decorator_name(node: cst.Decorator) -> str:
+    """The last word of a decorator, called or not: `cache` of `@functools.cache()`."""
+    value = node.decorator
+    return last_name(value.func if isinstance(value, cst.Call) else value)
+
+
 def root(node: cst.BaseExpression) -> str | None:
     """The name at the far left of `a.b[0].c`."""
     while isinstance(node, (cst.Attribute, cst.Subscript)):

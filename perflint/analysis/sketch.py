@@ -6,7 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from perflint.analysis.nodes import fields
@@ -19,6 +19,7 @@ N = TypeVar("N", bound=ast.AST)
 T = TypeVar("T")
 Nodes = dict[type[ast.AST], list[ast.AST]]
 
+GAP = rb"(?:[\s\\()]|#[^\n]*\n)*"  # what may stand between two parts of an expression: parentheses in it change nothing
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _REPEATING = frozenset({*_LOOPS, *_COMPREHENSIONS})
@@ -63,6 +64,8 @@ class Sketch:
 
     def calls(self, *words: str) -> list[ast.Call]:
         """The calls whose function ends in one of the words: `append` for `xs.append(x)`, `run` for `run()`."""
+        if not self._parsed:
+            words = tuple(filter(self._may_call, words))
         return [call for word in words for call in self._calls.get(word, ())]
 
     def methods(self, *words: str) -> list[ast.Call]:
@@ -73,6 +76,10 @@ class Sketch:
     def looped_calls(self, *words: str) -> list[ast.Call]:
         """Those of them inside of a `for` or `while` statement."""
         return [call for word in words for call in self._looped_calls.get(word, ())]
+
+    def says(self, pattern: re.Pattern[bytes]) -> bool:
+        """Whether the region's text, strings and comments in it, shows the pattern: asked before it is parsed."""
+        return pattern.search(self._text) is not None
 
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
@@ -140,6 +147,20 @@ class Sketch:
     def loops(self) -> list[ast.For | ast.AsyncFor | ast.While]:
         """The `for` and `while` statements, nested ones included."""
         return [loop for kind in _LOOPS for loop in self.of(kind)]  # type: ignore[misc]
+
+    @property
+    def _parsed(self) -> bool:
+        """Whether the nodes are there: then to ask the text saves nothing."""
+        return "_nodes" in self.__dict__
+
+    def _may_call(self, word: str) -> bool:
+        """Whether the text shows a call of the word, which may be in a string or a comment."""
+        name = word.encode()
+        return name in self._text and _call(name).search(self._text) is not None
+
+    @cached_property
+    def _text(self) -> bytes:
+        return b"\n".join(self.facts.source.data[slice(*part)] for part in self.region.parts)
 
     @cached_property
     def _nodes(self) -> Nodes:
@@ -214,6 +235,11 @@ def dotted_text(node: ast.expr) -> str:
         case ast.Attribute(value=value, attr=name):
             return f"{dotted_text(value)}.{name}"
     return ""
+
+
+@cache
+def _call(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\b%s\b%s\(" % (name, GAP))
 
 
 def _by_word(calls: Iterable[ast.Call]) -> dict[str, list[ast.Call]]:

@@ -158,12 +158,14 @@ def dropped(sketch: Sketch, calls: Collection[ast.expr]) -> bool:
 
 def forgotten(sketch: Sketch, calls: Collection[ast.expr]) -> bool:
     """Whether the value of one of the calls may be dropped, given to `_` or a name that nothing reads, or be a lambda's."""
+    if not calls:
+        return False
     bound = [(node.targets[0], node.value) for node in sketch.of(ast.Assign)]
     bound += [(node.target, node.value) for node in sketch.of(ast.AnnAssign) if node.value is not None]
     return dropped(sketch, calls) or any(
         isinstance(target, ast.Name) and (target.id == "_" or unread(sketch, target.id))
         for target, value in (*bound, *((ast.Name("_"), node.body) for node in sketch.of(ast.Lambda)))
-        if calls and _holds([value], calls)
+        if _holds([value], calls)
     )
 
 

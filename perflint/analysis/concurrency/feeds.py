@@ -10,6 +10,7 @@ from typing import NamedTuple
 from perflint.analysis.concurrency.roles import Roles
 from perflint.analysis.facts import Facts
 from perflint.analysis.outline import FunctionNode, Home, Outline, leaf
+from perflint.analysis.sketch import GAP
 
 _PUTS, _GETS = ("put", "put_nowait"), ("get", "get_nowait")
 _HARMLESS = {
@@ -27,7 +28,6 @@ _HARMLESS = {
 _SENTINEL = re.compile(
     r"(^|[._])(\w*sentinel|\w*stop\w*|\w*shutdown\w*|eof|done|end|close[d]?|_?[A-Z][A-Z0-9_]+)$"
 )
-_GAP = rb"(?:[\s\\)]|#[^\n]*\n)*"
 _CALLBACK = re.compile(r"_*(on|handle)_|.*_(callback|received)$|emit$")
 _THREADSAFE = "call_soon_threadsafe"
 
@@ -67,7 +67,7 @@ def ends(outline: Outline, place: Place) -> Iterator[End]:
 
 def may_have_ends(facts: Facts, name: str) -> bool:
     """Whether the file's text shows a put and a get on something of that name."""
-    parts = (rb"\b%s%s\.%s%s" % (name.encode(), _GAP, _GAP, method) for method in (b"put", b"get"))
+    parts = (rb"\b%s%s\.%s%s" % (name.encode(), GAP, GAP, method) for method in (b"put", b"get"))
     return all(facts.shows(re.compile(part)) for part in parts)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import libcst as cst
 
 from perflint.analysis.concurrency.fates import loads
-from perflint.analysis.match import last_name
+from perflint.analysis.match import decorator_name, last_name
 from perflint.analysis.outline import leaf
 from perflint.analysis.possible import own
 from perflint.analysis.sketch import Sketch
@@ -103,13 +103,8 @@ def owned_elsewhere(context: Context, node: cst.CSTNode) -> bool:
 def managed(context: Context, node: cst.CSTNode) -> bool:
     """Whether the function around is a context manager or fixture by its decorator: it goes on after its `yield`."""
     function = context.tree.function(node)
-    for decorator in function.decorators if function is not None else ():
-        called = (
-            decorator.decorator.func if isinstance(decorator.decorator, cst.Call) else decorator.decorator
-        )
-        if last_name(called) in _MANAGED:
-            return True
-    return False
+    decorators = function.decorators if function is not None else ()
+    return any(decorator_name(item) in _MANAGED for item in decorators)
 
 
 def escaping(context: Context, read: cst.CSTNode) -> bool:

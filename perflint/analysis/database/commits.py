@@ -16,13 +16,14 @@ from perflint.analysis.database.sql import WRITES, pages
 from perflint.analysis.database.statements import EXECUTES, Statement, of_many_rows, statements
 from perflint.analysis.database.transactions import is_transaction, rolls_back, withs
 from perflint.analysis.flow import bound_names
-from perflint.analysis.match import dotted, last_name, names_in, root, unawaited
+from perflint.analysis.match import decorator_name, dotted, last_name, names_in, root, unawaited
 from perflint.analysis.patterns.invariance import variables
 from perflint.analysis.tree import walk, walk_scope
 
 if TYPE_CHECKING:  # the context holds the analyses of this package
     from perflint.analysis.rule import Context
 
+_TRANSACTIONS = {"atomic", "commit_on_success", "transactional"}  # decorators
 _ADDS = {"add", "merge", "delete"}
 _SAVES = {"save", "create", "update", "delete", "get_or_create", "update_or_create"}
 _WRITTEN = re.compile(r"(^|_)(insert|update|delete|upsert|replace)(_|s?$)", re.I)  # names of SQL texts
@@ -288,12 +289,9 @@ def _atomic(context: Context, loop: cst.CSTNode) -> bool:
     """Whether the function is one transaction: `@transaction.atomic`."""
     function = context.tree.function(loop)
     decorators = function.decorators if function is not None else ()
-    return any("atomic" in names_in(item.decorator) or _is_atomic(item) for item in decorators)
-
-
-def _is_atomic(item: cst.Decorator) -> bool:
-    value = item.decorator.func if isinstance(item.decorator, cst.Call) else item.decorator
-    return last_name(value) in ("atomic", "commit_on_success", "transactional")
+    return any(
+        "atomic" in names_in(item.decorator) or decorator_name(item) in _TRANSACTIONS for item in decorators
+    )
 
 
 def is_write(context: Context, node: cst.With) -> bool:

@@ -58,6 +58,7 @@ _AUTH = re.compile(
     r"(auth|login|admin|permission|staff|superuser|require|user|token|api_?key|credential|security|protect|secret|jwt)",
     re.I,
 )
+_DECORATED = re.compile(rb"@")
 _DEPENDS = {"Depends", "Security"}
 _SERVES = re.compile(r"^(on_)?(get|post|put|patch|delete|head)$")
 
@@ -85,10 +86,11 @@ def _routes(outline: Outline) -> dict[FunctionNode, Route]:
 
 def may_register(sketch: Sketch) -> bool:
     """Whether the region makes a function a route, as far as names tell."""
-    decorators = (item for function in sketch.functions for item in function.decorator_list)
-    if any(isinstance(item, ast.Call) and leaf(item.func) in _DECORATORS for item in decorators):
+    if sketch.calls(*_METHODS, *(_WEB if "aiohttp" in sketch.facts.packages else ())):
         return True
-    return bool(sketch.calls(*_METHODS, *(_WEB if "aiohttp" in sketch.facts.packages else ())))
+    functions = sketch.functions if sketch.says(_DECORATED) else []
+    decorators = (item for function in functions for item in function.decorator_list)
+    return any(isinstance(item, ast.Call) and leaf(item.func) in _DECORATORS for item in decorators)
 
 
 def _decorated(outline: Outline) -> Iterator[Route]:

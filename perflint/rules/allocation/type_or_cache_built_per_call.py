@@ -34,12 +34,13 @@ within the call.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import libcst as cst
 
 from perflint.analysis.gates import Gate
-from perflint.analysis.match import contains
+from perflint.analysis.match import contains, decorator_name
 from perflint.analysis.names import Scope
 from perflint.analysis.outline import callee
 from perflint.analysis.patterns.invariance import independent, inner, needless, static
@@ -55,19 +56,25 @@ _TYPES = {
     },  # one argument looks up
     **dict.fromkeys(("dataclasses.make_dataclass", "pydantic.create_model"), 1),
 }
+_CLASS = re.compile(rb"\n[ \t]+class[ \t\\]")  # in something else
 _CACHES = ("functools.lru_cache", "functools.cache")
 
 
 def _hopeful(sketch: Sketch) -> bool:
+    if sketch.calls_to(*_TYPES) or (sketch.file_mentions(*_CACHES) and _may_cache(sketch)):
+        return True
+    made = [call for call in sketch.calls("type") if len(call.args) == 3]
+    if made and not set(sketch.repeated(ast.Call)).isdisjoint(made):
+        return True
+    return sketch.says(_CLASS) and any(not node.decorator_list for node in sketch.looped(ast.ClassDef))
+
+
+def _may_cache(sketch: Sketch) -> bool:
     inside = [node for node in sketch.functions if node is not sketch.region.node]
     cached = [callee(node.decorator_list[0]) for node in inside if len(node.decorator_list) == 1]
     cached += [call.func.func for call in sketch.of(ast.Call) if isinstance(call.func, ast.Call)]
-    if sketch.calls_to(*_TYPES) or sketch.names_any(cached, _CACHES):
-        return True
-    made = (call for call in sketch.calls("type") if len(call.args) == 3)
     lambdas = (isinstance(call.args[0], ast.Lambda) for call in sketch.calls_to(*_CACHES) if call.args)
-    plain = (not node.decorator_list for node in sketch.looped(ast.ClassDef))
-    return not set(sketch.repeated(ast.Call)).isdisjoint(made) or any(lambdas) or any(plain)
+    return sketch.names_any(cached, _CACHES) or any(lambdas)
 
 
 rule = Rule(
@@ -169,7 +176,7 @@ def _exempt(node: cst.CSTNode, context: Context) -> bool:
             case cst.FunctionDef(name=cst.Name(value=name), decorators=decorators):
                 if (
                     name in _ONCE
-                    or any(_keeps(item, context) for item in decorators)
+                    or any(decorator_name(item) in _KEEPERS for item in decorators)
                     or called_by_module(context.facts, name)
                 ):
                     return True
@@ -179,11 +186,6 @@ def _exempt(node: cst.CSTNode, context: Context) -> bool:
             case cst.Decorator() | cst.ClassDef() if own:
                 return True
     return False
-
-
-def _keeps(decorator: cst.Decorator, context: Context) -> bool:
-    text = context.tree.code(decorator.decorator).partition("(")[0]
-    return text.rpartition(".")[2] in _KEEPERS
 
 
 def _fixed(node: cst.Call, context: Context) -> bool:

@@ -37,6 +37,7 @@ given back earlier. There is none for httpx and urllib3.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -48,7 +49,7 @@ from perflint.analysis.connections.wrapping import wrapped
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import is_name, keyword, last_name
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.sketch import Sketch, awaited_for, is_constant
+from perflint.analysis.sketch import GAP, Sketch, awaited_for, is_constant
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Finding, Fix, Severity
 
@@ -56,16 +57,18 @@ Kind = Literal["requests", "aiohttp", "urllib", "httpx", "urllib3"]
 
 _VERBS = frozenset(VERBS) - {"head"}
 _URLOPEN = "urllib.request.urlopen"
+_STREAMED = re.compile(rb"\b(?:stream|preload_content)" + GAP + rb"=" + GAP + rb"(?:True|False|[\d.])")
 _STREAMS: dict[str | None, bool] = {"stream": True, "preload_content": False}
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    found: set[ast.expr] = {
-        *sketch.calls_to(_URLOPEN),
-        *(call for call in sketch.of(ast.Call) if any(map(_streams, call.keywords))),
-    }
-    if "aiohttp" in sketch.facts.packages:
-        found |= {node.value for node in sketch.of(ast.Await)}.intersection(sketch.calls(*_VERBS))
+    found: set[ast.expr] = {*sketch.calls_to(_URLOPEN)}
+    if sketch.says(_STREAMED):
+        found.update(call for call in sketch.of(ast.Call) if any(map(_streams, call.keywords)))
+    if "aiohttp" in sketch.facts.packages and (asks := sketch.calls(*_VERBS)):
+        found |= {node.value for node in sketch.of(ast.Await)}.intersection(asks)
+    if not found:
+        return False
     asked = {node.value for node in sketch.of(ast.Attribute)}
     return not found.isdisjoint(sketch.bound | asked | {awaited_for(node) for node in asked})
 

@@ -80,15 +80,19 @@ _LENDING = library.spellings(
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = sketch.of(ast.Call) if sketch.functions else []
+    if not sketch.region.function:
+        return False
     opened = set(sketch.calls_to(*_CONNECTS))
     if sketch.file_mentions(*_LENDING):
         opened.update(sketch.calls("connect", "acquire", "getconn"))
     if sketch.file_mentions(*_MAKERS):
+        calls = sketch.of(ast.Call)
         opened.update(call for call in calls if "ession" in (leaf(call.func) or ast.unparse(call.func)))
-    on = [call.func.value for call in calls if isinstance(call.func, ast.Attribute)]
+    if not opened:
+        return False
+    on = [call.func.value for call in sketch.of(ast.Call) if isinstance(call.func, ast.Attribute)]
     dropped = {awaited_for(item) for item in (*on, *(node.value for node in sketch.of(ast.Expr)))}
-    return bool(calls) and not opened.isdisjoint(dropped | sketch.bound)
+    return not opened.isdisjoint(dropped | sketch.bound)
 
 
 rule = Rule(

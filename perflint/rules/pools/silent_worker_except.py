@@ -58,6 +58,7 @@ The fix logs the exception where the module has a logger. It is unsafe because i
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -72,12 +73,17 @@ from perflint.analysis.match import sole_small
 from perflint.analysis.outline import leaf
 from perflint.analysis.rewrite import indentation, statement_lines
 from perflint.analysis.rule import Context, Rule
-from perflint.analysis.sketch import Sketch
+from perflint.analysis.sketch import GAP, Sketch
 from perflint.analysis.tree import walk_scope
 from perflint.model.diagnostics import Applicability, Edit, Finding, Fix, Severity, Span
 
+_NOTHING = rb"(?:pass|continue|return|None|True|False|[\d.]|[bBfFrRtTuU]{0,2}[\"'])"
+_SILENT = re.compile(rb"\bexcept\b[^:]*(?:(?:[\[{]|\blambda\b|:=)[\s\S]{0,400}?)?:" + GAP + _NOTHING)
+
 
 def _hopeful(sketch: Sketch) -> bool:
+    if not (sketch.says(_SILENT) or sketch.calls_to("contextlib.suppress")):
+        return False
     silent = [node for node in sketch.of(ast.ExceptHandler) if all(map(_does_nothing, node.body))]
     suppressed = [item for call in sketch.calls_to("contextlib.suppress") for item in call.args]
     caught = [*suppressed, *(node.type for node in silent if node.type is not None)]
