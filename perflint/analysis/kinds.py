@@ -268,7 +268,7 @@ class Kinds:
     def _returned(self, name: str, function: cst.Name) -> Kind | None:
         """What a plain function of the same file is annotated to return."""
         facts = self.names.facts
-        definition = facts.functions.get(name)
+        definition = facts.functions.get(name) if facts.defines(name) else None
         owner = self.names.scope(function).owner(name)
         if definition is None or definition.decorator_list or owner not in (None, self.names.top):
             return None

@@ -19,6 +19,7 @@ from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, S
 from perflint.analysis.tree import Function, walk
 
 _DEPTH = 12  # names that lead to names; deeper chains are unknown
+_CALLABLES = library.makers(frozenset(kind for kind, method in library.METHODS if method == "__call__"))
 _STEPS = 500  # names looked at for one answer: names may rest on one another in circles
 _OPTIONAL = {"typing.Optional", "Optional"}
 _TRANSPARENT = {"typing.Annotated", "typing.Final", "typing.ClassVar", "Final", "ClassVar", "Annotated"}
@@ -134,10 +135,11 @@ class Objects:
     def referred(self, node: cst.BaseExpression) -> FunctionNode | None:
         """The function of this file that `f` or `self.f` stands for."""
         match node:
-            case cst.Name(value=name):
+            case cst.Name(value=name) if self.names.facts.defines(name):
                 return self.outline.referred(ast.Name(name), self.home(node))
             case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
-                return self.outline.method(self.home(node).owner, name)
+                if self.names.facts.defines(name):
+                    return self.outline.method(self.home(node).owner, name)
         return None
 
     def definition(self, function: cst.FunctionDef) -> FunctionNode | None:
@@ -185,7 +187,7 @@ class Objects:
             return _named(qualified, self._ast(node))
         if qualified in library.WRAPPERS:
             return self.of(node.args[0].value) if len(node.args) == 1 else None
-        maker = self.of(node.func)
+        maker = self.of(node.func) if self.names.facts.mentions(_CALLABLES) else None
         if maker is not None and (maker.type, "__call__") in library.METHODS:
             return _from_method(maker, "__call__", self._ast(node))
         match node.func:
@@ -279,7 +281,7 @@ class Objects:
             return _named(qualified, node)
         if qualified in library.WRAPPERS:
             return self._value(node.args[0], home) if len(node.args) == 1 else None
-        maker = self._value(function, home)
+        maker = self._value(function, home) if self.names.facts.mentions(_CALLABLES) else None
         if maker is not None and (maker.type, "__call__") in library.METHODS:
             return _from_method(maker, "__call__", node)
         match function:
@@ -322,7 +324,7 @@ class Objects:
 
     def _own_class(self, name: str, call: ast.Call) -> Made | None:
         """An object of a class of this file that derives from a thread, a process or a web application."""
-        classes = self.outline.classes.get(name, ())
+        classes = self.outline.classes.get(name, ()) if self.names.facts.defines(name) else ()
         if len(classes) != 1 or name in self.names.facts.imports_anywhere:
             return None
         bases = [library.canonical(base) for base in self.outline.bases(classes[0])]

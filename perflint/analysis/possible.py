@@ -7,7 +7,6 @@ function than the region's, and refuses to answer where that would tell.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -110,15 +109,12 @@ class _Possible:
                 owners = _owners(kinds, method)
                 return bool(owners) and self.of(receiver, owners, home)
             case ast.Name(id=name):
-                return bool(kinds & library.SUBCLASSED) and self._is_class(name)
+                return bool(kinds & library.SUBCLASSED) and facts.defines(name)
         return False
 
     def _part(self, owner: ast.expr, name: str, kinds: Kinds, home: Home) -> bool:
         owners = _holders(kinds, name)
         return bool(owners) and self.of(owner, owners, home)
-
-    def _is_class(self, name: str) -> bool:
-        return bool(re.search(rb"\bclass[\s\\]+%s\b" % name.encode(), self._sketch.facts.source.data))
 
     def _name(self, name: str, kinds: Kinds) -> bool:
         """Whether a name may be, wherever the region uses it."""

@@ -89,7 +89,7 @@ class Sketch:
 
     def file_mentions(self, *names: str) -> bool:
         """Whether the file's text holds any of the qualified names, as the file imports them."""
-        return any(self.facts.holds(text.encode()) for text in self.facts.written(names))
+        return self.facts.mentions(names)
 
     def mentioned_elsewhere(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         """Whether the file's text has the function's name anywhere but behind its `def`."""

@@ -69,6 +69,14 @@ class Written:
             self._held[pattern] = pattern.search(self.source.data) is not None
         return self._held[pattern]
 
+    def defines(self, name: str) -> bool:
+        """Whether a function or class of that name may be in the file: none is where the text shows none."""
+        return self.shows(re.compile(rb"\b(?:def|class)[\s\\]+%s\b" % name.encode()))
+
+    def mentions(self, names: tuple[str, ...]) -> bool:
+        """Whether the text holds any of the qualified names, as the file imports them."""
+        return any(self.holds(text.encode()) for text in self.written(names))
+
     def written(self, names: tuple[str, ...]) -> frozenset[str]:
         """The ways to write any of the qualified names, imports inside functions included."""
         if names not in self._written:
