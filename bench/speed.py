@@ -34,6 +34,7 @@ SHORT = 7  # runs in a round of what ends within a moment
 TOOLS = ("libcst", "ast-serialize", "ruff", "fixit", "flake8", "flake8-bugbear", "flake8-async")
 PERFLINT = [sys.executable, "-c", "import sys; from perflint.cli import main; sys.exit(main())"]
 RUFF_RULES = "PERF,RUF006,S201"
+PARSE = "import ast, pathlib, sys\nfor root in sys.argv[1:]:\n for path in pathlib.Path(root).rglob('*.py'):\n  ast.parse(path.read_bytes())"
 SMALL = {
     "clean.py": "import json\n\n\ndef load(path):\n    with open(path) as stream:\n        return json.load(stream)\n",
     "finding.py": "def squares(numbers):\n    found = []\n    for number in numbers:\n        found.append(number * number)\n    return found\n",
@@ -119,6 +120,7 @@ def rows(corpus: list[Path], subset: list[Path], work: Path) -> tuple[list[Row],
     found = [
         Row("cold", "perflint, cold, one job", [*check, *fresh, "--jobs", "1", *everything]),
         Row("ruff", "ruff, cold", [*ruff, "--no-cache", *everything]),
+        Row("ast", "`ast.parse` of every file", [sys.executable, "-c", PARSE, *everything]),
         Row("cold-all", "perflint, cold, all cores", [*check, *fresh, *everything]),
         Row("warm", "perflint, warm", [*check, *everything], times=3),
         Row(
@@ -133,6 +135,7 @@ def rows(corpus: list[Path], subset: list[Path], work: Path) -> tuple[list[Row],
         Row("flake8", "flake8 with bugbear and async", [*flake8, *part], True),
         Row("python", "`python -c pass`", [sys.executable, "-c", "pass"], times=SHORT),
         Row("version", "`perflint --version`", [*PERFLINT, "--version"], times=SHORT),
+        Row("libcst", "`python -c 'import libcst'`", [sys.executable, "-c", "import libcst"], times=SHORT),
         Row("small", "one small file with a finding", [*check, *fresh, small["finding.py"]], times=SHORT),
         Row("clean", "one small file without", [*check, *fresh, small["clean.py"]], times=SHORT),
     ]
