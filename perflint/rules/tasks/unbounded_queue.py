@@ -104,7 +104,7 @@ _MAKERS = tuple({name.rpartition(".")[2] for name in _TYPES})
 
 def _hopeful(sketch: Sketch) -> bool:
     """A queue without a bound that gets a name, in a file that puts into one and takes out of one."""
-    if not (sketch.facts.holds(b".put") and sketch.facts.holds(b".get")):
+    if not (sketch.facts.holds(b"put") and sketch.facts.holds(b"get")):
         return False
     kept = [(node.targets[0], node.value) for node in sketch.of(ast.Assign)]
     kept += [(node.target, node.value) for node in sketch.of(ast.AnnAssign) if node.value is not None]
