@@ -115,6 +115,35 @@ def module_loops(count: int) -> str:
     return "xs = []\n" + "".join(form.format(number) for number in range(count))
 
 
+def attributes(count: int) -> str:
+    """So many methods of one class, each with a loop that adds to an attribute of its own: each asks what the class sets it to."""
+    form = "    def f{0}(self, xs):\n        for x in xs:\n            self.t{0} += x\n\n"
+    return "class A:\n" + "".join(form.format(number) for number in range(count))
+
+
+def workers(count: int) -> str:
+    """So many classes that start a thread and wait: each asks what its attributes are, and who starts its function."""
+    form = """
+def work{0}(queue):
+    while True:
+        try:
+            queue.get()
+        except Exception:
+            pass
+
+
+class Worker{0}:
+    def run(self):
+        self.jobs{0} = Queue()
+        self.ended{0}.wait(1)
+        threading.Thread(target=work{0}, args=(self.jobs{0},)).start()
+
+"""
+    return "import threading\nfrom queue import Queue\n\n" + "".join(
+        form.format(number) for number in range(count)
+    )
+
+
 # name -> the shape, what its size counts, and the size it must stand
 AWKWARD: dict[str, tuple[Callable[[int], str], str, int]] = {
     "one line": (long_line, "bytes in one line", 5_000_000),
@@ -127,4 +156,6 @@ AWKWARD: dict[str, tuple[Callable[[int], str], str, int]] = {
     "functions": (functions, "functions with append loops", 10_000),
     "loops": (loops, "append loops in one function", 10_000),
     "module loops": (module_loops, "append loops in a module", 10_000),
+    "attributes": (attributes, "methods that grow an attribute each", 10_000),
+    "workers": (workers, "classes that start a thread each", 1_000),
 }

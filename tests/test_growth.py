@@ -49,6 +49,8 @@ SMALLER = {  # sizes at which a shape takes a few hundredths of a second, so tha
     "functions": 30,
     "loops": 40,
     "module loops": 40,
+    "attributes": 150,
+    "workers": 30,
 }
 
 

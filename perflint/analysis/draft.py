@@ -20,11 +20,10 @@ from perflint.analysis.regions import Region
 from perflint.analysis.shown import Needle, Shown, shows_marks
 from perflint.analysis.skeleton import Skeleton, Unclear
 from perflint.analysis.stores import Stores, Types
-from perflint.analysis.written import Written
+from perflint.analysis.written import DEFINED, Written
 from perflint.model.diagnostics import Span
 from perflint.model.source import Source, words
 
-_DEFINED = re.compile(rb"\b(?:def|class)[\s\\]+(\w+)")
 _NAMED = ast.Pass()  # what binds the name of a function or class: nobody asks for more
 
 # What gives an attribute, or a name that may be one of a class, a value that is no number, as far as a text shows.
@@ -34,6 +33,8 @@ _SET = (
 )
 
 _STORED = rb"\b%s\b[\s\\)\]}]*(?:[-+*/%%&|^@<>]*=(?!=)|[:,#])"  # an attribute, in whatever gives it a value; and other uses
+_SEARCHES = 20  # of a text take as long as a parse of it
+_SPENT = 20_000  # bytes of a small file
 _PREFIXES = b"fFtTrR"  # the last letters before the quotes of an f-string or template, and of raw strings, where braces are rare
 _STRING = 5_000  # bytes that are looked back to the start of a string: read for each needle in it, more would take time squared
 _NO_HOLES: set[ast.AST] = set()
@@ -46,7 +47,9 @@ class Draft(Facts):
     def __init__(self, source: Source, tree: ast.Module | None = None) -> None:
         Written.__init__(self, source)
         self._tree = tree
+        self._kept: dict[bytes, frozenset[Span]] = {}  # by a pattern, where it is found
         self._excerpts: dict[frozenset[Span], Facts] = {}
+        self._spent = 0
         self._skeleton = skeleton = Skeleton(source.data)
         imports = list(skeleton.imports())
         if not all(self.note_text(skeleton.blank[slice(*span)]) for span in imports):
@@ -89,14 +92,28 @@ class Draft(Facts):
         """The facts of the functions and classes in which the pattern is found, and of what stands outside of them."""
         if "whole" in self.__dict__:
             return self.whole
-        places = [found.start() for found in re.finditer(pattern, self.source.data)]
-        first = ((span, bisect_left(places, span.start)) for span in self.module.pieces() if places)
-        return self._read(frozenset(span for span, at in first if at < len(places) and places[at] < span.end))
+        if pattern not in self._kept:
+            self.spend()
+            places = [found.start() for found in re.finditer(pattern, self.source.data)]
+            first = ((span, bisect_left(places, span.start)) for span in self.module.pieces() if places)
+            kept = (span for span, at in first if at < len(places) and places[at] < span.end)
+            self._kept[pattern] = frozenset(kept)
+        return self._read(self._kept[pattern])
+
+    def spend(self, parsed: int = 0) -> None:
+        """Count a search of the text, or bytes that are parsed. Raise Unclear where that was so much that a parse of the
+        whole file, which answers all that follows, is the cheaper one."""
+        self._spent += parsed or len(self.source.data) // _SEARCHES
+        if self._spent > 2 * len(self.source.data) + _SPENT:
+            self.forget_excerpts()
+            raise Unclear
 
     def _read(self, kept: frozenset[Span]) -> Facts:
         """The facts of a text with no other functions and classes than these."""
         if kept not in self._excerpts:
             text, named = self.module.outside(kept)
+            if kept:
+                self.spend(len(text))
             facts = Facts(Source(self.source.path, text), ast.Module(_parsed(text), []))
             facts.packages, facts.imports_anywhere = self.packages, self.imports_anywhere
             facts.global_names = self.global_names
@@ -152,14 +169,21 @@ class Draft(Facts):
     def forget_text(self) -> None:
         """Let go of the text without strings, which only plans are made from."""
         del self._blank
+        self.forget_excerpts()
         self._excerpts.clear()
         self._skeleton.forget(text=True)
 
     def forget(self) -> None:
         whole = self.__dict__.get("whole")
-        for facts in (*self._excerpts.values(), *([whole] if whole is not None else ())):
+        if whole is not None:
+            whole.forget()
+        self.forget_excerpts()
+
+    def forget_excerpts(self) -> None:
+        """Let go of the excerpts but for what stands outside of functions, which is asked for again."""
+        for facts in self._excerpts.values():
             facts.forget()
-        self._excerpts.clear()
+        self._excerpts = {kept: facts for kept, facts in self._excerpts.items() if not kept}
 
     def __getattr__(self, name: str) -> NoReturn:
         raise Unclear(name)
@@ -170,11 +194,13 @@ class _Numbers(Stores):
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
+        self._counts: dict[str, bool] = {}
 
     def anywhere(self, name: str) -> list[Types]:
-        if re.search(_SET % name.encode(), self._draft._blank):
-            return self._draft.setting(name).stores.anywhere(name)
-        return []
+        if name not in self._counts:
+            self._draft.spend()
+            self._counts[name] = not re.search(_SET % name.encode(), self._draft._blank)
+        return [] if self._counts[name] else self._draft.setting(name).stores.anywhere(name)
 
     def attribute(self, line: int, name: str) -> Types:
         raise Unclear  # the lines of a region are its own
@@ -240,7 +266,7 @@ class _Piece(Region):
         for span in self.pieces():
             if span.start < at or span in kept:  # a method of a class that is left out
                 continue
-            found = _DEFINED.search(self._skeleton.blank, *span)
+            found = DEFINED.search(self._skeleton.blank, *span)
             if found is None:
                 raise Unclear
             parts.append(data[at : span.start])

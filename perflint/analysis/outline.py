@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -65,7 +65,7 @@ class Outline:
         self.classes: dict[str, list[ast.ClassDef]] = defaultdict(list)
         self.calls: list[tuple[ast.Call, Home]] = []  # in source order
         self.homes: dict[FunctionNode, Home] = {}
-        self._attributes: dict[tuple[ast.ClassDef, str], list[Store]] = defaultdict(list)
+        self._attributes: dict[str, dict[ast.ClassDef, list[Store]]] = {}
         self._globals: dict[str, list[Store]] = defaultdict(list)
         self._made: dict[Callable[[Outline], Any], Any] = {}
         for node, home in self._walk():
@@ -90,7 +90,11 @@ class Outline:
 
     def attribute(self, owner: ast.ClassDef | None, name: str) -> list[Store]:
         """What the class assigns to `self.name` (or `cls.name`, or in its body), in source order."""
-        return self._attributes.get((owner, name), []) if owner is not None else []
+        return self._attributes.get(name, {}).get(owner, []) if owner is not None else []
+
+    def attributes(self, name: str) -> Iterable[list[Store]]:
+        """The same for each class that assigns one."""
+        return self._attributes.get(name, {}).values()
 
     def variable(self, name: str) -> list[Store]:
         """What the file assigns to the module-level `name`, functions with `global` included."""
@@ -202,9 +206,9 @@ class Outline:
         home = store.home
         match target:
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if home.owner is not None:
-                self._attributes[home.owner, name].append(store)
+                self._attributes.setdefault(name, {}).setdefault(home.owner, []).append(store)
             case ast.Name(id=name) if home.function is None and home.owner is not None:
-                self._attributes[home.owner, name].append(store)
+                self._attributes.setdefault(name, {}).setdefault(home.owner, []).append(store)
             case ast.Name(id=name) if home.function is None or self._global(name, home.function):
                 self._globals[name].append(store)
 

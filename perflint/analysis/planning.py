@@ -78,9 +78,12 @@ def every_rule(source: Source, config: Config) -> Rules:
 def drafted(source: Source, config: Config, tree: ast.Module | None = None) -> Plans | None:
     """What the text alone leaves hope for; None where it does not tell. `tree` saves a parse where one is needed."""
     try:
-        return _plans(Draft(source, tree), config, _worded(source, config))
+        draft = Draft(source, tree)
+        plans = _plans(draft, config, _worded(source, config))
     except Unclear:
         return None
+    draft.forget_excerpts()
+    return plans
 
 
 def is_python(draft: Plans) -> bool:
@@ -164,7 +167,7 @@ def _answer(gate: Gate, sketches: dict[Region, Sketch], facts: Facts, region: Re
     try:
         return gate.sketch(sketch)
     except Exception as error:
-        del sketches[region]  # what was half answered there
+        sketches.pop(region).forget()  # what was half answered there
         if not isinstance(error, Unclear) or not isinstance(facts, Draft):
             return None
     try:

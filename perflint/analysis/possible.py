@@ -154,8 +154,7 @@ class _Possible:
         if key not in self._known:
             self._known[key] = True
             outline = self._sketch.facts.setting(name).outline
-            classes = (owner for owners in outline.classes.values() for owner in owners)
-            self._known[key] = any(self._stored(outline.attribute(owner, name), kinds) for owner in classes)
+            self._known[key] = any(self._stored(stores, kinds) for stores in outline.attributes(name))
         return self._known[key]
 
     def _stored(self, stores: Iterable[Store], kinds: Kinds) -> bool:

@@ -93,9 +93,7 @@ class Sketch:
 
     def mentioned_elsewhere(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         """Whether the file's text has the function's name anywhere but behind its `def`."""
-        name = re.compile(rb"\b%s\b" % re.escape(function.name.encode()))
-        first = name.search(self.facts.source.data)
-        return first is None or name.search(self.facts.source.data, first.end()) is not None
+        return self.facts.mentioned.get(function.name.encode()) != 1
 
     def calls_to(self, *names: str) -> list[ast.Call]:
         """The calls that are written as any of the qualified names, as the file imports them."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from functools import cached_property
 
 from perflint.analysis.needles import by_root, needles
 from perflint.model.source import Source
 
 _SIMPLE = re.compile(rb"(?:from ([.\w]+) )?import ([.\w]+)")
+_NAME = rb"[\w\x80-\xff]+"
+_WORD = re.compile(_NAME)
+DEFINED = re.compile(rb"\b(?:def|class)[\s\\]+(" + _NAME + rb")")
 _PLAIN = bytes.maketrans(b"()\t\r\n\f#;", b" " * 8)  # comments are blank, parentheses add nothing
 
 
@@ -71,7 +75,7 @@ class Written:
 
     def defines(self, name: str) -> bool:
         """Whether a function or class of that name may be in the file: none is where the text shows none."""
-        return self.shows(re.compile(rb"\b(?:def|class)[\s\\]+%s\b" % name.encode()))
+        return name.encode() in self._defined
 
     def mentions(self, names: tuple[str, ...]) -> bool:
         """Whether the text holds any of the qualified names, as the file imports them."""
@@ -86,6 +90,16 @@ class Written:
             ]
             self._written[names] = frozenset(text.decode() for texts in found for text in texts)
         return self._written[names]
+
+    @cached_property
+    def _defined(self) -> frozenset[bytes]:
+        return frozenset(DEFINED.findall(self.source.data))
+
+    @cached_property
+    def mentioned(self) -> Counter[bytes]:
+        """How often the text has each name that it defines."""
+        words = (match[0] for match in _WORD.finditer(self.source.data))
+        return Counter(word for word in words if word in self._defined)
 
     @cached_property
     def _by_root(self) -> dict[str, dict[str, set[str]]]:
