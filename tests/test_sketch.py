@@ -1,6 +1,7 @@
 """What a sketch says about a region."""
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,3 +217,14 @@ def test_no_question_fails(folder: Path) -> None:
             if gate is not None and gate.sketch is not None:
                 for region in gate.admitted(facts):
                     gate.sketch(every[region])
+
+
+def test_letters_that_python_reads_as_others_hide_nothing() -> None:
+    """A long s is an s to Python: the text says less than the nodes there."""
+    text = "def f():\n    \u017fleep(1)\n    größe(2)\n"
+    facts = Facts(Source("a.py", text.encode()), ast.parse(text))
+    for word in ("sleep", "größe"):
+        sketch = Sketch(facts, facts.regions[0])
+        assert sketch.says(re.compile(rb"sleep"))
+        assert len(sketch.calls(word)) == 1
+    assert facts.defines("g") and not Facts(Source("a.py", b"def f(): ..."), ast.parse("")).defines("g")

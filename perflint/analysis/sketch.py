@@ -79,7 +79,7 @@ class Sketch:
 
     def says(self, pattern: re.Pattern[bytes]) -> bool:
         """Whether the region's text, strings and comments in it, shows the pattern: asked before it is parsed."""
-        return pattern.search(self._text) is not None
+        return not self._text.isascii() or pattern.search(self._text) is not None
 
     def mentions(self, *names: str) -> bool:
         """Whether any of the qualified names may be meant somewhere, as the file imports them."""
@@ -154,10 +154,11 @@ class Sketch:
     def _may_call(self, word: str) -> bool:
         """Whether the text shows a call of the word, which may be in a string or a comment."""
         name = word.encode()
-        return name in self._text and _call(name).search(self._text) is not None
+        return not self._text.isascii() or (name in self._text and _call(name).search(self._text) is not None)
 
     @cached_property
     def _text(self) -> bytes:
+        """The region as it is written; Python reads some letters that are not ASCII as others."""
         return b"\n".join(self.facts.source.data[slice(*part)] for part in self.region.parts)
 
     @cached_property

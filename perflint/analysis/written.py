@@ -75,7 +75,7 @@ class Written:
 
     def defines(self, name: str) -> bool:
         """Whether a function or class of that name may be in the file: none is where the text shows none."""
-        return name.encode() in self._defined
+        return not self.plain or name.encode() in self._defined
 
     def mentions(self, names: tuple[str, ...]) -> bool:
         """Whether the text holds any of the qualified names, as the file imports them."""
@@ -90,6 +90,11 @@ class Written:
             ]
             self._written[names] = frozenset(text.decode() for texts in found for text in texts)
         return self._written[names]
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether a name is written in one way alone: Python reads some letters that are not ASCII as others."""
+        return self.source.data.isascii()
 
     @cached_property
     def _defined(self) -> frozenset[bytes]:
