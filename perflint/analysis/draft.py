@@ -83,7 +83,9 @@ class Draft(Facts):
 
     def about(self, *names: str) -> Facts:
         """The facts of a text without the functions that hold none of the names: nothing there is about these."""
-        return self._excerpt(rb"\b(?:%s)\b" % "|".join(names).encode() if names else rb"(?!)")
+        if not names:
+            return self.outside
+        return self._excerpt(rb"\b(?:%s)\b" % "|".join(names).encode())
 
     def setting(self, attribute: str) -> Facts:
         return self._excerpt(_STORED % attribute.encode())

@@ -15,7 +15,7 @@ from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.routes import FRAMEWORKS, routes
 from perflint.analysis.exposure.values import UNKNOWN, value
 from perflint.analysis.match import is_name, keyword, last_name, names_in
-from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, callee, leaf, own_nodes
+from perflint.analysis.outline import Definition, FunctionNode, Home, Outline, decorators, leaf, own_nodes
 from perflint.analysis.places import is_script
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, walk, walk_scope
@@ -228,9 +228,8 @@ def served(context: Context, node: cst.CSTNode) -> FunctionNode | None:
 
 
 def _middleware(outline: Outline, function: FunctionNode) -> bool:
-    for item in function.decorator_list:
-        if leaf(callee(item)) in _WRAPS_REQUESTS:
-            return True
+    if decorators(function) & _WRAPS_REQUESTS:
+        return True
     owner = outline.homes[function].owner
     named = owner is not None and owner.name.endswith("Middleware") and function.name in _MIDDLEWARE
     return named or any(item.arg == "call_next" for item in function.args.args)

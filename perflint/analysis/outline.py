@@ -286,6 +286,11 @@ def callee(node: ast.expr) -> ast.expr:
     return node.func if isinstance(node, ast.Call) else node
 
 
+def decorators(function: FunctionNode) -> set[str]:
+    """The last words of a function's decorators: `get` of `@app.get("/")`."""
+    return {leaf(callee(item)) for item in function.decorator_list}
+
+
 def is_none(node: object) -> bool:
     """Whether the expression is written `None`."""
     return isinstance(node, ast.Constant) and node.value is None

@@ -179,7 +179,7 @@ class _Possible:
     def _variable(self, name: str) -> list[Store]:
         """What the file assigns to the module-level name; functions do so by a `global` statement."""
         facts = self._sketch.facts
-        return (facts.about(name) if name in facts.global_names else facts.about()).outline.variable(name)
+        return facts.about(*{name} & facts.global_names).outline.variable(name)
 
 
 @cache

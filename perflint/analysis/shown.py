@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from perflint.analysis.skeleton import unclosed
 
-GAP = rb"[\s\\#]*"  # where Python allows white space
+_GAP = rb"[\s\\#]*"  # where Python allows white space
 _OPEN, _CLOSE = rb"[\s\\#(]*", rb"[\s\\#)]*"  # gaps with parentheses that change nothing
 _REACH = 200  # bytes
 
@@ -38,23 +38,23 @@ _compiled = cache(re.compile)
 
 # What takes or cuts off the first item of a list: `xs.pop(0)`, `del xs[0]`, `xs = xs[1:]`.
 FRONTS = (
-    Shown(b"pop", GAP + rb"\(" + _OPEN + rb"0\b"),
+    Shown(b"pop", _GAP + rb"\(" + _OPEN + rb"0\b"),
     Shown(b"del", _OPEN + rb"\w+" + _CLOSE + rb"\[" + _OPEN + rb"0\b"),
     Shown(b"1:", before=rb"(?<![\w.])(\w+)" + _CLOSE + rb"=" + _OPEN + rb"\1" + _CLOSE + rb"\[" + _OPEN),
 )
 
 # `x in set([..])`, `x in frozenset((..))`, `x in dict.fromkeys({..})`.
-_FILLED = GAP + rb"\(" + _OPEN + rb"[\[({]"
+_FILLED = _GAP + rb"\(" + _OPEN + rb"[\[({]"
 BUILT_TO_SEARCH = (
     Shown(b"set", _FILLED, rb"\bin" + _OPEN + rb"(?:frozen)?"),
-    Shown(b"fromkeys", _FILLED, rb"\bin" + _OPEN + rb"dict" + GAP + rb"\." + GAP),
+    Shown(b"fromkeys", _FILLED, rb"\bin" + _OPEN + rb"dict" + _GAP + rb"\." + _GAP),
 )
 
 # `sum(xs, start)`: not what is surely one argument.
 _CALL = rb"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
-SUM_FROM = Shown(b"sum", GAP + rb"\((?!(?:[^(),]|" + _CALL + rb")*\))")
+SUM_FROM = Shown(b"sum", _GAP + rb"\((?!(?:[^(),]|" + _CALL + rb")*\))")
 
-BARE_EXCEPT = Shown(b"except", GAP + rb":")
+BARE_EXCEPT = Shown(b"except", _GAP + rb":")
 
 # `[None] * n`, `n * [0]`, and bytes of one fill.
 _TIMES, _TIMED = _CLOSE + rb"\*(?!\*)", rb"\*" + _OPEN

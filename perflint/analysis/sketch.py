@@ -216,12 +216,6 @@ def is_constant(node: ast.AST | None, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value == value
 
 
-def words_in(node: ast.expr) -> set[str]:
-    """The names and attributes in an expression."""
-    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    return names.union(part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
-
-
 def _last_word(name: str) -> str:
     return name.rpartition(".")[2]
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from perflint.analysis.needles import by_root, needles
 from perflint.model.source import Source
 
-_SIMPLE = re.compile(rb"(?:from ([.\w]+) )?import ([.\w]+)")
 _NAME = rb"[\w\x80-\xff]+"
 _WORD = re.compile(_NAME)
 DEFINED = re.compile(rb"\b(?:def|class)[\s\\]+(" + _NAME + rb")")
@@ -34,10 +33,6 @@ class Written:
 
     def note_text(self, statement: bytes) -> bool:
         """Take in an import statement by its text, without strings in it; False where it is none of the plain ones."""
-        if simple := _SIMPLE.fullmatch(statement):
-            module, name = (part.decode() for part in simple.groups(b""))
-            self._bind(module, name, None)
-            return True
         head, word, names = statement.translate(_PLAIN, b"\\").decode().rpartition("import ")
         start = head.split()
         aliases = [name.split() for name in names.rstrip(" ,").split(",")]

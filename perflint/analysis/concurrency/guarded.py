@@ -126,8 +126,7 @@ def _calm(item: ast.stmt) -> bool:
 
 
 def _catches(decorator: ast.expr) -> bool:
-    called = callee(decorator)
-    return _CATCHES.search(leaf(called)) is not None
+    return _CATCHES.search(leaf(callee(decorator))) is not None
 
 
 def _wide(handler: ast.ExceptHandler) -> bool:

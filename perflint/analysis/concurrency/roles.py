@@ -16,7 +16,7 @@ import libcst as cst
 
 from perflint.analysis import library
 from perflint.analysis.objects import argument
-from perflint.analysis.outline import FunctionNode, Home, Outline, callee, generates, leaf
+from perflint.analysis.outline import FunctionNode, Home, Outline, callee, decorators, generates, leaf
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Tree
 
@@ -194,8 +194,7 @@ def may_handle(sketch: Sketch) -> bool:
 
 
 def _may_handle(function: FunctionNode) -> bool:
-    called = (callee(item) for item in function.decorator_list)
-    if any(leaf(item) in _ROUTES or leaf(item) in _TASKS for item in called):
+    if decorators(function) & (_ROUTES | _TASKS.keys()):
         return True
     arguments = [*function.args.posonlyargs, *function.args.args]
     told = any(item.arg in _HANDED or _last(item.annotation) in _REQUESTS for item in arguments)

@@ -14,7 +14,7 @@ from perflint.analysis.exposure.guards import guarded
 from perflint.analysis.exposure.hosts import address, reach
 from perflint.analysis.exposure.routes import FRAMEWORKS, Route, asked_by, asks_who, authenticated, routes
 from perflint.analysis.exposure.values import expression, value
-from perflint.analysis.outline import FunctionNode, Outline, callee, leaf, own_nodes
+from perflint.analysis.outline import FunctionNode, Outline, callee, decorators, leaf, own_nodes
 
 Kind = Literal["data", "figures", "path", "mount", "code", "server"]
 
@@ -64,7 +64,7 @@ def _served(outline: Outline) -> Iterator[tuple[FunctionNode, Route | None]]:
         if function in registered:
             yield function, registered[function]
             continue
-        hook = any(leaf(callee(item)) in _MIDDLEWARE for item in function.decorator_list)
+        hook = decorators(function) & _MIDDLEWARE
         owner = home.owner.name if home.owner is not None else ""
         passed = function.name in _PASSES and owner.endswith("Middleware")
         passed = passed or [item.arg for item in function.args.args[-2:]] == ["request", "call_next"]

@@ -205,8 +205,7 @@ def _depends(node: ast.AST) -> bool:
 
 
 def _name(node: ast.expr) -> str:
-    called = callee(node)
-    return leaf(called)
+    return leaf(callee(node))
 
 
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from perflint.analysis.exposure.routes import FRAMEWORKS
-from perflint.analysis.outline import FunctionNode, Home, Outline, callee, leaf
+from perflint.analysis.outline import FunctionNode, Home, Outline, decorators
 from perflint.analysis.places import is_script
 
 Moment = Literal["import", "start-up"]
@@ -46,7 +46,7 @@ def moment(outline: Outline, node: ast.AST, home: Home) -> Moment | None:
 
 
 def _starts(outline: Outline, function: FunctionNode, home: Home) -> bool:
-    if any(leaf(callee(item)) in _HOOKS for item in function.decorator_list):
+    if decorators(function) & _HOOKS:
         return not any(_word(item) == "shutdown" for item in function.decorator_list)
     owner = outline.homes[function].owner
     if function.name == "ready" and owner is not None:  # of Django's applications

@@ -64,7 +64,7 @@ from perflint.analysis.database.items import per_item
 from perflint.analysis.database.statements import bound_in
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, keyword, names_in
-from perflint.analysis.outline import FunctionNode, callee, leaf
+from perflint.analysis.outline import FunctionNode, decorators, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -197,7 +197,7 @@ def _made_for_one(
     node: cst.Call, function: cst.FunctionDef, definition: FunctionNode, context: Context
 ) -> bool:
     """Whether each call of the function makes the client, for no reason of its own."""
-    names = {leaf(callee(item)) for item in definition.decorator_list}
+    names = decorators(definition)
     if definition.name in _ONCE or not names.isdisjoint(_CACHES) or owned_elsewhere(context, node):
         return False
     if entry(context.objects, function) or not same_in_function(context, node):

@@ -56,7 +56,7 @@ from perflint.analysis.garbage import (
 )
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import last_name
-from perflint.analysis.outline import FunctionNode, callee, leaf
+from perflint.analysis.outline import FunctionNode, decorators
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
 from perflint.analysis.tree import Function, walk_scope
@@ -64,11 +64,11 @@ from perflint.model.diagnostics import Finding, Severity
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    calls = sketch.calls_to("gc.collect")
+    calls = set(sketch.calls_to("gc.collect"))
     listed = [node.elt for node in sketch.of(ast.ListComp)] + [node.elt for node in sketch.of(ast.SetComp)]
-    if not (forgotten(sketch, calls) or not set(calls).isdisjoint(listed)):
+    if calls.isdisjoint(listed) and not forgotten(sketch, calls):
         return False
-    return not set(calls).isdisjoint(sketch.repeated(ast.Call)) or may_be_served(sketch, *_AT_THE_END)
+    return not calls.isdisjoint(sketch.repeated(ast.Call)) or may_be_served(sketch, *_AT_THE_END)
 
 
 rule = Rule(
@@ -236,14 +236,9 @@ def _wanted(function: FunctionNode, context: Context) -> bool:
     """Whether freeing memory is what the handler is for, or a clock calls it."""
     route = routes(context.facts.outline).get(function)
     path = route.path if route is not None else None
-    return bool(_PURPOSE.search(function.name) or _PURPOSE.search(path or "")) or _decorated(
-        function, _PERIODIC
-    )
+    named = _PURPOSE.search(function.name) or _PURPOSE.search(path or "")
+    return bool(named or decorators(function) & _PERIODIC)
 
 
 def _is_task(function: FunctionNode) -> bool:
-    return _decorated(function, _TASKS)
-
-
-def _decorated(function: FunctionNode, names: set[str]) -> bool:
-    return any(leaf(callee(item)) in names for item in function.decorator_list)
+    return bool(decorators(function) & _TASKS)

@@ -36,10 +36,10 @@ import libcst as cst
 
 from perflint.analysis.garbage import number
 from perflint.analysis.gates import Gate
-from perflint.analysis.outline import Home, Outline
+from perflint.analysis.outline import Home, Outline, leaf
 from perflint.analysis.rule import Context, Rule
 from perflint.analysis.shown import REPEATED
-from perflint.analysis.sketch import Sketch, dotted_text, words_in
+from perflint.analysis.sketch import Sketch, dotted_text
 from perflint.model.diagnostics import Finding, Severity
 
 _LARGE = 10_000_000
@@ -70,7 +70,8 @@ def _is_block(value: ast.expr, sketch: Sketch) -> bool:
 
 
 def _may_be_large(value: ast.expr, sketch: Sketch) -> bool:
-    return _bytes(sketch.facts.about(*words_in(value)).outline, value) >= _LARGE
+    words = {leaf(part) for part in ast.walk(value)} - {""}
+    return _bytes(sketch.facts.about(*words).outline, value) >= _LARGE
 
 
 def _for_nobody(name: str) -> bool:

@@ -52,7 +52,7 @@ from perflint.analysis.concurrency.roles import handles, is_cleanup
 from perflint.analysis.flow import bound_names
 from perflint.analysis.gates import Gate
 from perflint.analysis.match import contains, dotted, names_in
-from perflint.analysis.outline import FunctionNode, Outline, callee, leaf
+from perflint.analysis.outline import FunctionNode, Outline, decorators, leaf
 from perflint.analysis.rewrite import swapped_headers
 from perflint.analysis.rule import Benchmark, Context, Rule
 from perflint.analysis.sketch import Sketch
@@ -69,12 +69,13 @@ _SPELLINGS = library.spellings(_TYPES)
 
 def _hopeful(sketch: Sketch) -> bool:
     made = {*sketch.calls("Pool"), *sketch.calls_to(*_SPELLINGS, *library.WRAPPERS)}
+    if not made:
+        return False
     if not made.isdisjoint(sketch.repeated(ast.Call)):
         return True
-    named = {item.name for item in sketch.functions if sketch.mentioned_elsewhere(item)} if made else set()
+    named = {item.name for item in sketch.functions if sketch.mentioned_elsewhere(item)}
     calls = sketch.facts.about(*named).outline.calls if named else []
-    looped = any(home.loops and leaf(call.func) in named for call, home in calls)
-    return looped or (bool(made) and handles(sketch))
+    return any(home.loops and leaf(call.func) in named for call, home in calls) or handles(sketch)
 
 
 rule = Rule(
@@ -201,8 +202,8 @@ def _conditional(node: cst.Call, loop: cst.CSTNode, context: Context) -> bool:
 
 def _kept(function: FunctionNode) -> bool:
     """Whether the function's result is kept, or it runs once: a cached factory, `main`, `__init__`."""
-    names = {ast.unparse(callee(item)).rpartition(".")[2] for item in function.decorator_list}
-    return function.name in ("main", "__init__", "__post_init__") or not names.isdisjoint(_CACHES)
+    once = function.name in ("main", "__init__", "__post_init__")
+    return once or not decorators(function).isdisjoint(_CACHES)
 
 
 def _called_in_a_loop(function: FunctionNode, outline: Outline) -> bool:

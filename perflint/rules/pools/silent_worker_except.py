@@ -82,10 +82,11 @@ _SILENT = re.compile(rb"\bexcept\b[^:]*(?:(?:[\[{]|\blambda\b|:=)[\s\S]{0,400}?)
 
 
 def _hopeful(sketch: Sketch) -> bool:
-    if not (sketch.says(_SILENT) or sketch.calls_to("contextlib.suppress")):
+    suppressing = sketch.calls_to("contextlib.suppress")
+    if not (suppressing or sketch.says(_SILENT)):
         return False
     silent = [node for node in sketch.of(ast.ExceptHandler) if all(map(_does_nothing, node.body))]
-    suppressed = [item for call in sketch.calls_to("contextlib.suppress") for item in call.args]
+    suppressed = [item for call in suppressing for item in call.args]
     caught = [*suppressed, *(node.type for node in silent if node.type is not None)]
     wide = {leaf(part) for item in caught for part in ast.walk(item)} & {"Exception", "BaseException"}
     bare = any(node.type is None for node in silent) or (caught and sketch.mentions(*WIDE))
